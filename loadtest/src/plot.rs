@@ -23,7 +23,7 @@ pub(crate) struct Plot<'a> {
     pub(crate) panels: Vec<Panel<'a>>,
 }
 
-/// A panel: what it shows, and its lines.
+/// A panel: its label and its lines.
 pub(crate) struct Panel<'a> {
     pub(crate) label: &'a str,
     pub(crate) lines: Vec<Line<'a>>,

@@ -33,8 +33,8 @@ pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
     Ok(kib / 1024.0)
 }
 
-/// CPU time of all threads of a process so far, in nanoseconds. Unlike the others it is not rounded to ticks, so it measures
-/// single jobs.
+/// CPU time of all threads of a process so far, in nanoseconds. Unlike the others it is not rounded to ticks, so it
+/// measures single jobs.
 pub(crate) fn cpu_nanoseconds(pid: u32) -> anyhow::Result<u64> {
     let mut sum = 0;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {

@@ -7,7 +7,8 @@ use crate::bare;
 use crate::closed_loop::{self, Request};
 use crate::site::{Setup, Site, listed, total};
 
-/// The second picture differs from the first, as those of callers do: the service detects two equal pictures before any work.
+/// The second picture differs from the first, as those of callers do: the service detects two equal pictures before any
+/// work.
 pub(super) async fn run([first, second]: [&Sample; 2], callers: usize, rounds: usize) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     for (setup, name) in [(Setup::Distributed, "RabbitMQ and Redis"), (Setup::Standalone, "standalone")] {

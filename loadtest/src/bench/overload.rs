@@ -3,7 +3,7 @@
 //! Each of many callers has one request every two seconds. A refused caller retries after `Retry-After` until it is
 //! answered, and skips the requests that were due in the meantime. At three times the capacity the service receives
 //! three times as many requests as it can answer, until its refusals have spread them. Goodput counts the answers that
-//! arrive before the end of a load, over its planned length, so the last jobs and a caller's last wait do not extend it.
+//! arrive before the end of a load, over its planned length. The last jobs and a caller's last wait do not extend it.
 
 use std::fmt;
 use std::io::Write as _;
@@ -130,8 +130,8 @@ pub(super) async fn run(
             "  {factor}x: goodput {goodput:.2} of peak (the callers took {own:.2} cores, at the peak {peak_own:.2}); {tally}{}",
             judge(Figure::Goodput, goodput)
         )?;
-        // The gateway's CPU time of an answer is assumed to be that of the peak. Without a refusal there is no figure, which misses its
-        // target.
+        // The gateway's CPU time of an answer is assumed to be that of the peak. Without a refusal there is no figure,
+        // which misses its target.
         let answers_ms = gateway_ms * tally.latencies.len() as f64;
         let refusal = (gateway * 1e3 - answers_ms) / tally.refused as f64;
         if tally.refused > 0 || factor == TARGET_FACTOR {

@@ -6,7 +6,8 @@ use std::fmt;
 pub(super) const SMALL: &str = "250 x 250";
 pub(super) const LARGE: &str = "12 megapixels";
 
-/// CPU time of an optimised gateway for a refusal, in milliseconds: a twentieth of the 12 ms that a job takes at 250 x 250 pixels.
+/// CPU time of an optimised gateway for a refusal, in milliseconds: a twentieth of the 12 ms that a job takes with a
+/// picture of 250 x 250 pixels.
 const REFUSAL_MAX_CPU_MS: f64 = 0.6;
 
 /// A measured figure that has a target.
@@ -117,8 +118,8 @@ impl fmt::Display for Target {
 }
 
 impl TargetCheck {
-    /// Compares a figure that was measured with `picture` with its target. `subject` names what the figure is of. Returns a text to
-    /// print after the figure, which is empty if there is no target for this picture.
+    /// Compares a figure that was measured with `picture` with its target. `subject` names the measured service or
+    /// program. Returns a text to print after the figure, which is empty if there is no target for this picture.
     pub(super) fn judge(&mut self, figure: Figure, picture: &str, subject: &str, measured: f64) -> String {
         let of_figure = |target: &&Target| target.figure == figure && target.picture == picture;
         let Some(target) = TARGETS.iter().find(of_figure) else { return String::new() };

@@ -113,8 +113,8 @@ pub struct Captured {
     pub status: Value,
 }
 
-/// Creates a session, sets the parameters of a replay, uploads a recording, and waits for the end. The upload uses the capture
-/// token, as a device does, and everything else the API key.
+/// Creates a session, sets the parameters of a replay, uploads a recording, and waits for the end. The upload uses the
+/// capture token, as a device does, and everything else the API key.
 ///
 /// # Errors
 /// A request is refused for good, an answer is not signed by `keys`, or the replay does not end in time.

@@ -35,7 +35,8 @@ struct Members {
 }
 
 impl Parameters {
-    /// Reads the body of an answer that one of `keys` has signed. The capture token, which is in the answer's head, is left out.
+    /// Reads the body of an answer that one of `keys` has signed. The result has no capture token, because that is in
+    /// the answer's head.
     ///
     /// # Errors
     /// None of the keys has signed the body, or the payload is malformed.

@@ -53,7 +53,8 @@ impl PinnedKeys {
         }))
     }
 
-    /// The payload of a signed JSON object, `{…,"signature":"…"}`: the object without its signature. The signature may be detached.
+    /// The payload of a signed JSON object, `{…,"signature":"…"}`: the object without its signature. The signature
+    /// may be detached.
     ///
     /// # Errors
     /// The answer has no signature, none of the keys has made it, or it is for another object.

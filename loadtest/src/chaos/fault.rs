@@ -197,9 +197,10 @@ impl FaultKind {
         match self {
             // A paused gateway holds back the answers that it has.
             Self::GatewayPaused => true,
-            // The connections of its callers break; `disturbs_deliveries` says what else it explains.
+            // The connections of its callers break. `disturbs_deliveries` covers its other effect.
             Self::GatewayKilled => false,
-            // At SIGTERM a gateway answers its requests, and records the callbacks that it is delivering (`LaneWorker::run`).
+            // At SIGTERM a gateway answers its requests, and records the callbacks that it is delivering
+            // (`LaneWorker::run`).
             Self::GatewayTerminated => false,
             // The broker gives the jobs of a paused worker to no other worker.
             Self::WorkerPaused => true,

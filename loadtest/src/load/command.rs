@@ -76,8 +76,8 @@ impl LoadCommand {
     /// Executes the command.
     ///
     /// # Errors
-    /// The scenario cannot be read, the service does not work before the load or after it, or something was lost, done twice or
-    /// mixed up.
+    /// The scenario cannot be read, the service does not work before the load or after it, or something was lost, done
+    /// twice or mixed up.
     pub async fn run(self) -> anyhow::Result<()> {
         let scenario = self.scenario()?;
         let service = self.service(&scenario);

@@ -86,7 +86,7 @@ impl Resources {
         Ok(Self { pictures, references, keys, callback_url })
     }
 
-    /// The payload of a planned request; `step` tells several pictures of one request apart.
+    /// The payload of a planned request; `step` distinguishes several pictures of one request.
     fn payload(&self, planned: &Planned, step: u64) -> Payload {
         let pictures = &self.pictures[&planned.size];
         // The stride is longer than the places of one portrait, so the next step shows another portrait.
@@ -100,7 +100,7 @@ impl Resources {
 pub struct Attempts {
     /// Requests that were sent.
     pub sent: usize,
-    /// How long each refusal took.
+    /// The time from sending to refusal of each refused attempt.
     pub refusals: Vec<Duration>,
     /// Refusals without `Retry-After`.
     pub refusals_without_retry_after: usize,
@@ -343,7 +343,7 @@ impl Flow {
         }
     }
 
-    /// Waits before the next attempt. Returns whether there is one.
+    /// Waits before the next attempt, and returns `true`; `false` if there is no next attempt.
     async fn waits(&self, end: &AttemptEnd, wait: Option<Duration>) -> bool {
         let may_repeat =
             matches!(end, AttemptEnd::Refused { .. } | AttemptEnd::Expired | AttemptEnd::Broken(_));

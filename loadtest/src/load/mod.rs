@@ -1,9 +1,9 @@
 //! Open-loop load: requests by a schedule that is fixed in advance, whatever the service does.
 //!
-//! A closed loop (the next request follows the answer) sends less as soon as the service is slow, so it hides what real callers
-//! would see: coordinated omission. Here every request has an intended time of sending, and its latency counts from that time. A
-//! request is never delayed for others: where more wait for their answers than the scenario allows, it is not sent, and that is
-//! reported. All requests are obligations of the [oracle](crate::oracle).
+//! A closed loop (the next request follows the answer) sends less as soon as the service is slow, so it hides the
+//! latencies that real callers would see: coordinated omission. Here every request has an intended time of sending, and
+//! its latency counts from that time. A request is never delayed for others: where more wait for their answers than the
+//! scenario allows, it is not sent, and that is reported. All requests are obligations of the [oracle](crate::oracle).
 
 mod arrivals;
 mod command;

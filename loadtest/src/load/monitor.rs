@@ -29,8 +29,8 @@ pub struct ServiceState {
     pub refusals: BTreeMap<String, f64>,
 }
 
-/// Reads `/metrics` of the operators' listener at `url` (without a path) every `period`, until the future is dropped, and gives
-/// each state to `seen`.
+/// Reads `/metrics` of the operators' listener at `url` (without a path) every `period`, until the future is dropped,
+/// and calls `seen` with each state.
 pub async fn watch(url: &str, period: Duration, started: Instant, mut seen: impl FnMut(ServiceState)) {
     let Ok(client) = Client::builder().timeout(READ_TIMEOUT).build() else { return };
     let url = format!("{}/metrics", url.trim_end_matches('/'));

@@ -47,7 +47,7 @@ pub struct OverloadReport {
     pub burst: usize,
     /// Of these, requests that were not answered. There must be none.
     pub burst_refused: usize,
-    /// What the oracle found.
+    /// The verdict of the oracle.
     pub verdict: Verdict,
 }
 
@@ -56,7 +56,7 @@ pub struct OverloadReport {
 pub struct OverloadRun {
     /// The multiple.
     pub factor: f64,
-    /// Whether refused callers came again after `Retry-After`.
+    /// Whether refused callers retried after `Retry-After`.
     pub obeys_retry_after: bool,
     /// Answered requests a second while requests were sent, over the peak.
     pub goodput: f64,

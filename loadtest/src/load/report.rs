@@ -26,7 +26,7 @@ pub struct LoadReport {
     pub scenario: String,
     /// Its seed.
     pub seed: u64,
-    /// Whether refused callers came again after `Retry-After`.
+    /// Whether refused callers retried after `Retry-After`.
     pub obeys_retry_after: bool,
     /// Seconds from the beginning to the last answer.
     pub seconds: f64,
@@ -52,8 +52,8 @@ pub struct LoadReport {
     pub refusal: Percentiles,
     /// Refusals without `Retry-After`.
     pub refusals_without_retry_after: usize,
-    /// How much later than intended the generator began with requests. Latencies contain it, so it bounds what the generator itself
-    /// adds to them.
+    /// Delays of the generator, from the intended start of a request to the real one. Latencies contain them, so this
+    /// bounds the time that the generator itself adds.
     pub generator_lag: Percentiles,
     /// The load over time.
     pub windows: Vec<Window>,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::oracle::Operation;
 
-/// How a planned request ended.
+/// The end of a planned request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "end", content = "cause")]
 pub enum SampleEnd {
@@ -27,7 +27,7 @@ pub struct Sample {
     pub operation: Operation,
     /// The intended time of sending, from the beginning of the load.
     pub at: Duration,
-    /// How much later than intended the generator began with it.
+    /// Delay of the generator: the time from the intended start to the real one.
     pub lag: Duration,
     /// From the intended time of sending to the end of the last answer, waits for `Retry-After` included.
     pub latency: Duration,
@@ -37,7 +37,7 @@ pub struct Sample {
     pub refusals_without_retry_after: usize,
     /// Requests that were sent for it.
     pub attempts: usize,
-    /// How it ended.
+    /// The end of the request.
     pub end: SampleEnd,
 }
 

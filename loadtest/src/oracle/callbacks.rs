@@ -46,8 +46,7 @@ struct State {
 }
 
 impl CallbackReceiver {
-    /// Starts a receiver on a free port of 127.0.0.1. It answers every `fail_every`-th delivery with 500, and none if
-    /// 0.
+    /// Starts a receiver on a free port of 127.0.0.1. It answers every `fail_every`-th delivery with 500 (0: none).
     ///
     /// # Errors
     /// There is no free port.

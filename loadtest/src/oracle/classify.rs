@@ -24,8 +24,8 @@ pub enum AttemptEnd {
     },
     /// With 429 or 503 at the deadline: the job was accepted, and no worker took it in time.
     Expired,
-    /// With an error at the deadline while nothing was queued: a worker had the job, and no result came. In a healthy service
-    /// this happens to a job only while something holds its worker.
+    /// With an error at the deadline while nothing was queued: a worker had the job, and returned no result. In a
+    /// healthy service this happens to a job only while something holds its worker.
     NoResult,
     /// With any other status.
     Failed(String),

@@ -6,8 +6,8 @@ use super::classify::AttemptEnd;
 use super::ledger::{Attempt, Book, Disturbance, Ledger, Obligation};
 use super::verdict::{FindingKind, Verdict};
 
-/// A job gets its result if no fault disturbs it for this time: by then the broker has delivered it again, or the gateway has
-/// published it again, and a worker has done it.
+/// A job gets its result if no fault disturbs it for this time: by then the broker has delivered it again, or the
+/// gateway has published it again, and a worker has done it.
 const UNDISTURBED: Duration = Duration::from_secs(8);
 
 impl Ledger {

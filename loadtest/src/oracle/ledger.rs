@@ -45,7 +45,7 @@ pub(super) struct Book {
 pub(super) struct Obligation {
     pub(super) operation: Operation,
     pub(super) expected: Expected,
-    /// The caller's API key of Biometric Services, with which [`settle`](super::settle) reads what the caller has created.
+    /// The caller's API key of Biometric Services. [`settle`](super::settle) reads the caller's resources with it.
     pub(super) api_key: String,
     pub(super) attempts: Vec<Attempt>,
     /// The idempotency key, and a function that builds the request without it.
@@ -85,7 +85,7 @@ pub(super) struct Attempt {
 pub(super) struct Disturbance {
     pub(super) from: Instant,
     pub(super) to: Instant,
-    /// Whether a job may end without its result. A callback may come again in any case.
+    /// Whether a job may end without its result. A callback may be sent again in any case.
     pub(super) holds_jobs: bool,
 }
 
@@ -124,7 +124,8 @@ impl Ledger {
         self.push(Obligation { operation, expected, api_key, attempts: Vec::new(), repeat: None })
     }
 
-    /// As [`Ledger::open`], for a request with an idempotency key. [`settle`](super::settle) sends it again with the same key.
+    /// As [`Ledger::open`], for a request with an idempotency key. [`settle`](super::settle) sends it again with the
+    /// same key.
     pub fn open_repeatable(
         &self,
         operation: Operation,

@@ -1,4 +1,4 @@
-//! Checks what the service keeps: repeated keys, sessions and their faces, replays.
+//! Checks the state that the service keeps: repeated keys, sessions and their faces, replays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -46,7 +46,8 @@ pub struct Verdict {
     pub duplicated: u64,
     /// Answers with the result of another payload.
     pub mixed_up: u64,
-    /// Obligations that the service accepted, and that ended by its deadline: they waited in the queue, or faults held them.
+    /// Obligations that the service accepted, and that ended by its deadline: they waited in the queue, or faults held
+    /// them.
     pub expired: u64,
     /// Of these, obligations that ended without a result because faults held them.
     pub held: u64,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Measurements of one machine. `faceline-loadtest scaling measure` makes them.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Measurements {
-    /// The machine, and what else it did meanwhile.
+    /// The machine, and its other load during the measurement.
     pub machine: String,
     /// CPU time of a worker for a job in milliseconds: the quantiles 0, 0.05, … 1, by the kind of job.
     pub service_ms: BTreeMap<String, Vec<f64>>,

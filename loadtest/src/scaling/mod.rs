@@ -1,4 +1,4 @@
-//! Autoscaling: a simulation of it, and what the simulation shares with the tests.
+//! Autoscaling: its simulation, and the parts that the simulation shares with the tests.
 
 mod autoscaler;
 mod capacity;

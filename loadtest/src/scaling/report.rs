@@ -27,7 +27,7 @@ pub struct Report {
     pub samples: Vec<Sample>,
 }
 
-/// The installation at a time, and what happened since the last sample.
+/// The installation at a time, and the events since the last sample.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     /// The time in seconds.

@@ -213,8 +213,8 @@ impl Trigger {
         Ok(Self { name, queue: metadata.queue_name, mode: metadata.mode, value, exclude_unacknowledged })
     }
 
-    /// The URL that KEDA requests, where `host` is the management API with the virtual host as the last part of its path.
-    /// As KEDA does it, an empty last part is the virtual host `/`.
+    /// The URL that KEDA requests, where `host` is the management API with the virtual host as the last part of its
+    /// path. As in KEDA, an empty last part is the virtual host `/`.
     #[must_use]
     pub fn request_url(&self, host: &str) -> String {
         let (base, vhost) = host.rsplit_once('/').unwrap_or((host, ""));
@@ -222,7 +222,8 @@ impl Trigger {
         format!("{base}/api/queues/{vhost}/{}", self.queue)
     }
 
-    /// The metric in the management API's answer. A queue to which nothing was ever published has no rate, which counts as 0.
+    /// The metric in the management API's answer. A queue to which nothing was ever published has no rate, which counts
+    /// as 0.
     ///
     /// # Errors
     /// The answer has no count of messages.

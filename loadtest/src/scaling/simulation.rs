@@ -1,8 +1,8 @@
 //! A discrete-event simulation of an installation: callers, gateways, the queue, worker pods, KEDA and the autoscaler.
 //!
-//! Not modelled: the gateways' own CPU time and the network (milliseconds), memory, more than one priority, videos. Admission
-//! is the gateway's own code ([`AdmissionModel`]), the autoscaler that of [`super::autoscaler`]. The random numbers come from
-//! a seed, so a run can be repeated.
+//! Not modelled: the gateways' own CPU time and the network (milliseconds), memory, more than one priority, videos.
+//! Admission is the gateway's own code ([`AdmissionModel`]), the autoscaler that of [`super::autoscaler`]. The random
+//! numbers come from a seed, so a run can be repeated.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

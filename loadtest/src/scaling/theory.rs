@@ -30,7 +30,8 @@ fn queue(service: ServiceTimes, pods: u32) -> Plant {
     }
 }
 
-/// The probability of waiting in M/M/c (Erlang's C formula), by the recursion of Erlang's B formula. `load` is in erlangs.
+/// The probability of waiting in M/M/c (Erlang's C formula), by the recursion of Erlang's B formula. `load` is in
+/// erlangs.
 fn erlang_c(servers: u32, load: f64) -> f64 {
     let b = (1..=servers).fold(1.0, |b, server| load * b / (f64::from(server) + load * b));
     b / (1.0 - load / f64::from(servers) * (1.0 - b))

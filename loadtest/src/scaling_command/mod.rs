@@ -1,4 +1,4 @@
-//! The commands about autoscaling: measuring this machine, and simulating what the measurements mean.
+//! The commands about autoscaling: one measures this machine, the other simulates with the measurements.
 
 mod measure;
 
