@@ -40,7 +40,7 @@ pub enum Injected {
 
 /// A disruption that the proxies apply to the connections to a service.
 #[derive(Clone, Copy)]
-enum Way {
+enum Disruption {
     Cut,
     Stall,
     Slow,
@@ -73,10 +73,12 @@ pub(super) async fn inject(site: &Site, fault: &PlannedFault) -> anyhow::Result<
             node.resume();
         }
         FaultKind::BrokerLeaderKilled => restarted(leader(site).await?, "KILL", pause).await,
-        FaultKind::BrokerCut => way(&broker_ways(site, target), Way::Cut, pause).await,
-        FaultKind::BrokerStalled => way(&broker_ways(site, target), Way::Stall, pause).await,
-        FaultKind::BrokerSlow => way(&broker_ways(site, target), Way::Slow, pause).await,
-        FaultKind::BrokerUnreachable => way(&broker_ways(site, target), Way::Refuse, pause).await,
+        FaultKind::BrokerCut => disrupt(&broker_proxies(site, target), Disruption::Cut, pause).await,
+        FaultKind::BrokerStalled => disrupt(&broker_proxies(site, target), Disruption::Stall, pause).await,
+        FaultKind::BrokerSlow => disrupt(&broker_proxies(site, target), Disruption::Slow, pause).await,
+        FaultKind::BrokerUnreachable => {
+            disrupt(&broker_proxies(site, target), Disruption::Refuse, pause).await;
+        }
         FaultKind::BrokerMemoryAlarm => {
             alarm(site, target, "set_vm_memory_high_watermark", MEMORY_WATERMARK, pause).await;
         }
@@ -110,20 +112,22 @@ pub(super) async fn inject(site: &Site, fault: &PlannedFault) -> anyhow::Result<
             sleep(pause).await;
             redis.replica.resume();
         }
-        FaultKind::StoreCut => way(&store_ways(site, target), Way::Cut, pause).await,
-        FaultKind::StoreStalled => way(&store_ways(site, target), Way::Stall, pause).await,
-        FaultKind::StoreSlow => way(&store_ways(site, target), Way::Slow, pause).await,
-        FaultKind::StoreUnreachable => way(&store_ways(site, target), Way::Refuse, pause).await,
+        FaultKind::StoreCut => disrupt(&store_proxies(site, target), Disruption::Cut, pause).await,
+        FaultKind::StoreStalled => disrupt(&store_proxies(site, target), Disruption::Stall, pause).await,
+        FaultKind::StoreSlow => disrupt(&store_proxies(site, target), Disruption::Slow, pause).await,
+        FaultKind::StoreUnreachable => disrupt(&store_proxies(site, target), Disruption::Refuse, pause).await,
         FaultKind::StoreFull => {
             let redis = site.redis.lock().await;
             redis.master.control(&["CONFIG", "SET", "maxmemory", "1"]).await;
             sleep(pause).await;
             redis.master.control(&["CONFIG", "SET", "maxmemory", "0"]).await;
         }
-        FaultKind::ObjectsCut => way(&object_ways(site, target), Way::Cut, pause).await,
-        FaultKind::ObjectsStalled => way(&object_ways(site, target), Way::Stall, pause).await,
-        FaultKind::ObjectsSlow => way(&object_ways(site, target), Way::Slow, pause).await,
-        FaultKind::ObjectsUnreachable => way(&object_ways(site, target), Way::Refuse, pause).await,
+        FaultKind::ObjectsCut => disrupt(&object_proxies(site, target), Disruption::Cut, pause).await,
+        FaultKind::ObjectsStalled => disrupt(&object_proxies(site, target), Disruption::Stall, pause).await,
+        FaultKind::ObjectsSlow => disrupt(&object_proxies(site, target), Disruption::Slow, pause).await,
+        FaultKind::ObjectsUnreachable => {
+            disrupt(&object_proxies(site, target), Disruption::Refuse, pause).await;
+        }
         FaultKind::ObjectsDiskFull => {
             let disk = match &site.disk {
                 Ok(disk) => disk,
@@ -222,21 +226,21 @@ fn sides(target: usize) -> std::ops::Range<usize> {
     }
 }
 
-fn broker_ways(site: &Site, target: usize) -> Vec<&CutProxy> {
-    sides(target).flat_map(|side| &site.ways[side].broker).collect()
+fn broker_proxies(site: &Site, target: usize) -> Vec<&CutProxy> {
+    sides(target).flat_map(|side| &site.proxies[side].broker).collect()
 }
 
-fn store_ways(site: &Site, target: usize) -> Vec<&CutProxy> {
-    sides(target).flat_map(|side| &site.ways[side].store).collect()
+fn store_proxies(site: &Site, target: usize) -> Vec<&CutProxy> {
+    sides(target).flat_map(|side| &site.proxies[side].store).collect()
 }
 
-fn object_ways(site: &Site, target: usize) -> Vec<&CutProxy> {
-    sides(target).map(|side| &site.ways[side].objects).collect()
+fn object_proxies(site: &Site, target: usize) -> Vec<&CutProxy> {
+    sides(target).map(|side| &site.proxies[side].objects).collect()
 }
 
-async fn way(proxies: &[&CutProxy], fault: Way, pause: Duration) {
-    match fault {
-        Way::Cut => {
+async fn disrupt(proxies: &[&CutProxy], disruption: Disruption, pause: Duration) {
+    match disruption {
+        Disruption::Cut => {
             let mut left = pause;
             while !left.is_zero() {
                 proxies.iter().for_each(|proxy| proxy.cut());
@@ -246,9 +250,9 @@ async fn way(proxies: &[&CutProxy], fault: Way, pause: Duration) {
             }
             return;
         }
-        Way::Stall => proxies.iter().for_each(|proxy| proxy.stall()),
-        Way::Slow => proxies.iter().for_each(|proxy| proxy.delay(DELAY)),
-        Way::Refuse => proxies.iter().for_each(|proxy| proxy.refuse()),
+        Disruption::Stall => proxies.iter().for_each(|proxy| proxy.stall()),
+        Disruption::Slow => proxies.iter().for_each(|proxy| proxy.delay(DELAY)),
+        Disruption::Refuse => proxies.iter().for_each(|proxy| proxy.refuse()),
     }
     sleep(pause).await;
     proxies.iter().for_each(|proxy| proxy.pass());
@@ -302,8 +306,8 @@ async fn roll(site: &Site) -> anyhow::Result<()> {
 
 /// Undoes any remaining effect of a fault that failed.
 pub(super) async fn heal_all(site: &Site) -> anyhow::Result<()> {
-    for ways in &site.ways {
-        for proxy in ways.broker.iter().chain(&ways.store).chain([&ways.objects]) {
+    for proxies in &site.proxies {
+        for proxy in proxies.broker.iter().chain(&proxies.store).chain([&proxies.objects]) {
             proxy.pass();
         }
     }

@@ -45,7 +45,7 @@ pub(super) struct RedisPair {
 }
 
 /// The proxies between the gateways, or the workers, and the servers.
-pub(super) struct Ways {
+pub(super) struct Proxies {
     pub(super) broker: Vec<CutProxy>,
     pub(super) store: Vec<CutProxy>,
     pub(super) objects: CutProxy,
@@ -58,7 +58,7 @@ pub(super) struct Site {
     pub(super) brokers: Vec<Mutex<RabbitMq>>,
     pub(super) redis: Mutex<RedisPair>,
     /// The proxies of the gateways, and those of the workers.
-    pub(super) ways: [Ways; 2],
+    pub(super) proxies: [Proxies; 2],
     /// Clients that reach the servers directly, as an operator's tool would.
     pub(super) services: SharedServices,
     /// Addresses of the gateways.
@@ -90,7 +90,7 @@ impl Builds {
     }
 }
 
-impl Ways {
+impl Proxies {
     async fn to(brokers: &[RabbitMq], redis: &RedisPair, s3: &S3) -> Self {
         let proxy = CutProxy::start;
         let stores = [redis.master.address(), redis.replica.address()];
@@ -131,17 +131,17 @@ impl Site {
             }
         };
         let (brokers, redis, s3) = tokio::join!(RabbitMq::start_cluster(NODES), RedisPair::start(), objects);
-        let ways = [Ways::to(&brokers, &redis, &s3).await, Ways::to(&brokers, &redis, &s3).await];
+        let proxies = [Proxies::to(&brokers, &redis, &s3).await, Proxies::to(&brokers, &redis, &s3).await];
         let clock = FakeClock::find(folder.path());
 
         let first = folder.path().join("gateway-0");
         let keys =
             ["keys.toml", "signing.toml", "replay.toml"].map(|file| first.join(file).display().to_string());
-        let program = |name, number: usize, ways: &Ways| {
+        let program = |name, number: usize, proxies: &Proxies| {
             let own = folder
                 .path()
                 .join(format!("{}-{number}", if name == GATEWAY { "gateway" } else { "worker" }));
-            let mut settings = ways.settings(&brokers, &s3)?;
+            let mut settings = proxies.settings(&brokers, &s3)?;
             settings.extend(SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
             if own != first {
                 settings.push(("keys.file".into(), keys[0].clone()));
@@ -158,9 +158,9 @@ impl Site {
             }
             anyhow::Ok(program)
         };
-        let gateways = (0..GATEWAYS).map(|number| program(GATEWAY, number, &ways[0]));
+        let gateways = (0..GATEWAYS).map(|number| program(GATEWAY, number, &proxies[0]));
         let mut gateways = gateways.collect::<anyhow::Result<Vec<_>>>()?;
-        let workers = (0..WORKERS).map(|number| program(WORKER, number, &ways[1]));
+        let workers = (0..WORKERS).map(|number| program(WORKER, number, &proxies[1]));
         let mut workers = workers.collect::<anyhow::Result<Vec<_>>>()?;
         // The first gateway creates the key files, which the others share.
         gateways[0].start_until_ready().await?;
@@ -185,7 +185,7 @@ impl Site {
             workers: workers.into_iter().map(Mutex::new).collect(),
             brokers: brokers.into_iter().map(Mutex::new).collect(),
             redis: Mutex::new(redis),
-            ways,
+            proxies,
             services,
             running: Mutex::new(builds.first().to_owned()),
             builds,
