@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use faceline_loadtest::load::MIN_GOODPUT;
+
 /// Names of the pictures that have targets.
 pub(super) const SMALL: &str = "250 x 250";
 pub(super) const LARGE: &str = "12 megapixels";
@@ -55,7 +57,7 @@ const TARGETS: &[Target] = &[
     Target::new(Figure::OverMosec, LARGE, Bound::AtLeast(2.4)),
     Target::new(Figure::OverCelery, SMALL, Bound::AtLeast(2.7)),
     Target::new(Figure::OverCelery, LARGE, Bound::AtLeast(3.0)),
-    Target::new(Figure::Goodput, SMALL, Bound::AtLeast(0.95)),
+    Target::new(Figure::Goodput, SMALL, Bound::AtLeast(MIN_GOODPUT)),
     Target::new(Figure::RefusalCpu, SMALL, Bound::AtMost(REFUSAL_MAX_CPU_MS)),
 ];
 

@@ -24,7 +24,7 @@ pub use self::command::LoadCommand;
 pub use self::driver::{Driver, probe};
 pub use self::flow::{Attempts, Resources};
 pub use self::monitor::{ServiceState, watch};
-pub use self::overload::{OverloadCommand, OverloadReport, OverloadRun, overload};
+pub use self::overload::{MIN_GOODPUT, OverloadCommand, OverloadReport, OverloadRun, overload};
 pub use self::plan::{Planned, plan};
 pub use self::report::{LoadReport, Percentiles, Window};
 pub use self::samples::{Measured, Sample, SampleEnd};

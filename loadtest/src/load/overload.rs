@@ -26,8 +26,8 @@ const BURST_PART: f64 = 0.4;
 /// Limit on the requests of a burst. It is somewhat below the number that a single client may have in flight by default
 /// (seven eighths of 256).
 const MAX_BURST: f64 = 200.0;
-/// Goodput at the largest multiple is at least this part of the peak.
-const MIN_GOODPUT: f64 = 0.95;
+/// Goodput at the largest multiple must be at least this part of the peak.
+pub const MIN_GOODPUT: f64 = 0.95;
 /// The median refusal takes at most this part of a job's service time.
 const MAX_REFUSAL_PART: f64 = 1.0 / 20.0;
 /// The service is idle for this long before the burst.
