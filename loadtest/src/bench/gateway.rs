@@ -17,9 +17,8 @@ pub(super) async fn run(samples: &[&Sample], callers: usize, rounds: usize) -> a
     let route = BareRoute::start().await?;
     for sample in samples {
         writeln!(out, "gateway and bare axum route, {}, {} kB:", sample.name, sample.bytes.len() / 1000)?;
-        let (job, plain) =
-            (Request::new(&site.url, &sample.bytes)?, Request::plain(&route.url, &sample.bytes));
-        closed_loop::closed(&job, callers, sample.jobs / 5).await?;
+        let job = sample.warm_up(&site.url, callers).await?;
+        let plain = Request::plain(&route.url, &sample.bytes);
         closed_loop::closed(&plain, callers, sample.jobs / 5).await?;
         let mut ratios = Vec::new();
         for _ in 0..rounds {

@@ -150,6 +150,13 @@ impl Sample {
         std::fs::write(&file, &bytes)?;
         Ok(Self { name, bytes, file, jobs })
     }
+
+    /// Warms up the service at `url` with a fifth of the jobs. Returns the request that they consist of.
+    async fn warm_up(&self, url: &str, callers: usize) -> anyhow::Result<Request> {
+        let request = Request::new(url, &self.bytes)?;
+        closed_loop::closed(&request, callers, self.jobs / 5).await?;
+        Ok(request)
+    }
 }
 
 /// Runs a closed loop. Returns its totals and the CPU time of each process, in milliseconds per job.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::targets::{Figure, TargetCheck};
 use super::{Sample, measure};
-use crate::closed_loop::{self, Request, ServiceAnswer};
+use crate::closed_loop::{Request, ServiceAnswer};
 use crate::procfs;
 use crate::site::{GATEWAY, Setup, Site, of_program, total};
 
@@ -100,8 +100,7 @@ pub(super) async fn run(
     let length = Duration::from_secs(seconds);
     let mut out = std::io::stdout();
     let site = Site::start(Setup::Distributed).await?;
-    let request = Request::new(&site.url, &sample.bytes)?;
-    closed_loop::closed(&request, callers, sample.jobs / 5).await?;
+    let request = sample.warm_up(&site.url, callers).await?;
     let own_before = procfs::cpu_seconds(std::process::id())?;
     let (peak, used) = measure(&site, &request, callers, sample.jobs).await?;
     let own = procfs::cpu_seconds(std::process::id())? - own_before;

@@ -57,9 +57,8 @@ pub(super) async fn run(
     let mut out = std::io::stdout();
     for sample in samples {
         writeln!(out, "Faceline over RabbitMQ and peers, {}, {callers} callers:", sample.name)?;
-        let own = Request::new(&site.url, &sample.bytes)?;
         // Each service does as many jobs as the others, before the measurement and in each round of it.
-        closed_loop::closed(&own, callers, sample.jobs / 5).await?;
+        let own = sample.warm_up(&site.url, callers).await?;
         let requests = peers.each_ref().map(|peer| peer.request(sample));
         for (peer, request) in peers.iter().zip(&requests) {
             peer.ready(request, &installed).await?;

@@ -5,7 +5,6 @@ use std::io::Write as _;
 use super::targets::{Figure, TargetCheck};
 use super::{Sample, measure, median};
 use crate::bare;
-use crate::closed_loop::{self, Request};
 use crate::site::{Setup, Site, listed, total};
 
 /// Gateway and worker over RabbitMQ and Redis, and everything in one process.
@@ -33,8 +32,7 @@ pub(super) async fn run(
 async fn one(site: &Site, name: &str, sample: &Sample, callers: usize, rounds: usize) -> anyhow::Result<f64> {
     let mut out = std::io::stdout();
     writeln!(out, "service ({name}) and bare pipeline, {}, {} kB:", sample.name, sample.bytes.len() / 1000)?;
-    let request = Request::new(&site.url, &sample.bytes)?;
-    closed_loop::closed(&request, callers, sample.jobs / 5).await?;
+    let request = sample.warm_up(&site.url, callers).await?;
 
     let (mut rates, mut cpus) = (Vec::new(), Vec::new());
     for _ in 0..rounds {

@@ -3,7 +3,6 @@
 use std::io::Write as _;
 
 use super::{Sample, measure, median};
-use crate::closed_loop::{self, Request};
 use crate::site::{Setup, Site, SiteSize, listed, total};
 
 /// Worker processes of the two services that are compared.
@@ -15,8 +14,7 @@ pub(super) async fn run(sample: &Sample, callers: usize, rounds: usize) -> anyho
     let mut services = Vec::new();
     for workers in WORKERS {
         let site = Site::start_sized(Setup::Distributed, SiteSize { workers, sessions: Some(1) }).await?;
-        let request = Request::new(&site.url, &sample.bytes)?;
-        closed_loop::closed(&request, callers, sample.jobs / 5).await?;
+        let request = sample.warm_up(&site.url, callers).await?;
         services.push((workers, site, request));
     }
     let mut ratios = Vec::new();
