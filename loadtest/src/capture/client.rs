@@ -54,8 +54,12 @@ impl CaptureClient {
     /// A client of the service at `url` (without a path).
     #[must_use]
     pub fn new(url: &str, apikey: &str) -> Self {
-        let url = url.trim_end_matches('/').to_owned();
-        Self { http: Client::new(), url, apikey: apikey.to_owned() }
+        Self::with_connections(Client::new(), url, apikey)
+    }
+
+    /// A client as [`CaptureClient::new`], which uses the connections of `http`.
+    pub(crate) fn with_connections(http: Client, url: &str, apikey: &str) -> Self {
+        Self { http, url: url.trim_end_matches('/').to_owned(), apikey: apikey.to_owned() }
     }
 
     /// The same client with a time limit for each answer. The default is no limit, because a device may have a slow
@@ -113,9 +117,14 @@ impl CaptureClient {
         body: &Value,
         keys: &PinnedKeys,
     ) -> anyhow::Result<Parameters> {
+        let answer = self.set_parameters_request(session, body).send().await?;
+        read_parameters(expect(StatusCode::OK, answer).await?, keys).await
+    }
+
+    /// The request of [`CaptureClient::set_parameters`], for callers that need the answer as it is.
+    pub(crate) fn set_parameters_request(&self, session: Uuid, body: &Value) -> RequestBuilder {
         let request = self.http.post(self.path("v2", session, "init-liveness-parameters")).json(body);
-        let answer = expect(StatusCode::OK, self.send(request, Credential::ApiKey).await?).await?;
-        read_parameters(answer, keys).await
+        self.with_credential(request, Credential::ApiKey)
     }
 
     /// Reads the parameters of a replay again, as a device does that got session and token from its provider.
@@ -223,11 +232,14 @@ impl CaptureClient {
     }
 
     async fn send(&self, request: RequestBuilder, credential: Credential<'_>) -> anyhow::Result<Response> {
-        let request = match credential {
+        Ok(self.with_credential(request, credential).send().await?)
+    }
+
+    fn with_credential(&self, request: RequestBuilder, credential: Credential<'_>) -> RequestBuilder {
+        match credential {
             Credential::ApiKey => request.header("apikey", &self.apikey),
             Credential::Token(token) => request.header(CAPTURE_TOKEN, token),
-        };
-        Ok(request.send().await?)
+        }
     }
 }
 

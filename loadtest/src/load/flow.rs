@@ -228,7 +228,7 @@ impl Flow {
         let signed = Expected::ReplayParameters { keys: keys.clone() };
         let set = self.ledger.open(Operation::SetReplayParameters, signed, caller.api_key());
         let wanted = capture.parameters();
-        let request = |url: &str| caller.set_replay_parameters(url, &path, &wanted);
+        let request = |url: &str| caller.replay_parameters(url, session, &wanted);
         let set = self.fulfil(set, Box::new(request)).await;
         let Some(answer) = set.answer.filter(|_| set.end == SampleEnd::Answered) else { return Ok(set.end) };
         let parameters = Parameters::verified(std::str::from_utf8(&answer.body)?, &keys)?;

@@ -8,8 +8,10 @@ use faceline_shared::testkit::{demo_token, token};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client as Http, RequestBuilder};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::scenario::Client;
+use crate::capture::CaptureClient;
 
 /// Lifetime of BWS tokens: longer than any load lasts.
 const TOKEN_SECONDS: i64 = 24 * 3600;
@@ -124,14 +126,10 @@ impl Caller {
         self.biometric(url, &format!("{session}/faces")).multipart(form)
     }
 
-    /// Sets the parameters of the replay of the session with this path.
-    pub(super) fn set_replay_parameters(
-        &self,
-        url: &str,
-        session: &str,
-        parameters: &Value,
-    ) -> RequestBuilder {
-        self.biometric(url, &format!("{session}/init-liveness-parameters")).json(parameters)
+    /// Sets the parameters of a session's replay.
+    pub(super) fn replay_parameters(&self, url: &str, session: Uuid, parameters: &Value) -> RequestBuilder {
+        let client = CaptureClient::with_connections(self.http.clone(), url, self.api_key());
+        client.set_parameters_request(session, parameters)
     }
 
     fn biometric(&self, url: &str, path: &str) -> RequestBuilder {
