@@ -2,7 +2,10 @@
 
 import { text } from './texts.js';
 
-/** Opens cameras with `sdk` for the element `video`, and offers them in `selects`, of which each is in an element that is hidden until there is a choice. */
+/**
+ * Opens cameras with `sdk` for the element `video`, and offers them in `selects`, of which each is in an element that
+ * is hidden until there is a choice.
+ */
 export function cameraOf(sdk, video, selects) {
   let deviceId;
 
@@ -39,7 +42,7 @@ export function cameraOf(sdk, video, selects) {
       deviceId = id;
     },
 
-    /** Whether the preview should be like a mirror: it should, unless the camera looks away from the screen. */
+    /** Whether the preview is mirrored: yes, unless the camera is at the back of the device. */
     get isMirror() {
       return video.srcObject?.getVideoTracks()[0]?.getSettings().facingMode !== 'environment';
     },
@@ -61,20 +64,20 @@ export function cameraOf(sdk, video, selects) {
       }
     },
 
-    /** Ends the camera's use, so its light goes out. */
+    /** Stops the camera, so its light goes out. */
     close,
   };
 }
 
-// Frames are looked at with this many pixels on their longer side, as the SDK does.
-const LOOKED_AT_PIXELS = 64;
+// Frames are analysed at this many pixels on their longer side, as in the SDK.
+const ANALYSED_PIXELS = 64;
 const canvas = document.createElement('canvas');
 const context = canvas.getContext('2d', { willReadFrequently: true });
 
 /** The SDK's statistics of the frame that `video` shows now. */
 export function look(sdk, video) {
   const { videoWidth, videoHeight } = video;
-  const scale = LOOKED_AT_PIXELS / Math.max(videoWidth, videoHeight);
+  const scale = ANALYSED_PIXELS / Math.max(videoWidth, videoHeight);
   const [width, height] = [videoWidth, videoHeight].map((side) => Math.max(1, Math.round(side * scale)));
   Object.assign(canvas, { width, height });
   context.drawImage(video, 0, 0, width, height);
@@ -82,12 +85,12 @@ export function look(sdk, video) {
 }
 
 /**
- * Looks at a picture of noise. The browser compiles what looks at frames when it runs for the first time, which takes longer than the
- * first hint should.
+ * Analyses a picture of noise, so the browser compiles the analysis before the first frame. Compiling takes longer than the first hint
+ * may take.
  */
 export function warmUp(sdk) {
   const times = 3;
-  const image = context.getImageData(0, 0, LOOKED_AT_PIXELS, LOOKED_AT_PIXELS);
+  const image = context.getImageData(0, 0, ANALYSED_PIXELS, ANALYSED_PIXELS);
   for (let at = 0; at < image.data.length; at += 1) image.data[at] = Math.imul(at, 2654435761) >>> 24;
   for (let time = 0; time < times; time += 1) sdk.framing(image);
 }

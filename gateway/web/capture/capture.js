@@ -1,4 +1,4 @@
-// The capture page: what happens in each state of the machine.
+// The capture page: the actions of each state of the state machine.
 
 import { cameraOf, look, warmUp } from './camera.js';
 import { SERVICE, demoBestImage, demoSession, entry, hasDemonstration, leave, somebodyWaits } from './entry.js';
@@ -41,7 +41,7 @@ let recording;
 let result;
 let bestImage;
 let problem;
-/** Ends what the present state began. */
+/** Aborted when the present state is left. */
 let leaving = new AbortController();
 let forceTimer;
 
@@ -80,7 +80,7 @@ async function during(work) {
 
 const mode = () => capture?.parameters.type ?? document.querySelector('[name="mode"]:checked').value;
 
-/** Begins the SDK's capture for a session, and shows what it tells. */
+/** Begins the SDK's capture for a session, and shows its events. */
 async function connect({ session, captureToken, parameters }) {
   const begun = await sdk.init({ baseUrl: SERVICE, session, captureToken, parameters });
   begun.addEventListener('hint', ({ detail }) => flow.state === 'framing' && guidance.framing(detail));
@@ -142,7 +142,7 @@ const states = {
     guidance.opened();
     forceTimer = setTimeout(() => {
       $('force').hidden = false;
-      // Who does not see the button may need it most.
+      // A person who cannot see the button may need it most.
       live.polite.textContent = text('camera.now_there');
     }, FORCE_AFTER);
     // The SDK goes on by itself with a recording that it began anew.
@@ -187,7 +187,7 @@ const states = {
     problems.show(problem.code, way, (until - Date.now()) / 1000);
     $('problem-camera-choice').hidden = !isOfCamera(problem.code) || $('problem-cameras').length < 2;
     $('problem-finish').hidden = !somebodyWaits(source);
-    // Another session is needed, and the service has this one's recording or does not want it.
+    // A new session is needed: the service has accepted this one's recording, or refuses it.
     if (isDemonstration && way.event === 'restart') capture = undefined;
   },
 };
@@ -198,7 +198,7 @@ async function record() {
   watching.abort();
   watching = new AbortController();
   const { signal } = watching;
-  // The SDK looks at the frame after the first one; the first hint need not wait for that.
+  // The SDK analyses only the frame after the first one, so the first frame is analysed here.
   const firstFrame = () => {
     performance.mark('first-frame');
     if (flow.state === 'framing' && !signal.aborted) guidance.framing({ ...look(sdk, video), stability: 0 });
@@ -223,7 +223,7 @@ function lead() {
   $('start-lead').textContent = text(`start.lead.${mode()}`);
 }
 
-/** The language has changed: writes what is shown once more. */
+/** Called when the language has changed: writes the shown texts again. */
 function relabel() {
   lead();
   const { state } = flow;
@@ -261,7 +261,7 @@ for (const select of [$('cameras'), $('problem-cameras')]) {
     flow.send('change');
   });
 }
-// While it asks for the result, the SDK waits for the network without a word.
+// While it polls for the result, the SDK fires no event when the network is lost.
 for (const change of ['offline', 'online']) {
   addEventListener(change, () => {
     if (flow.state !== 'judging') return;
@@ -273,7 +273,7 @@ addEventListener('pagehide', () => {
   stopWatching();
   camera?.close();
 });
-// A page from the back/forward cache has no camera any more, and nobody watches: the person begins again.
+// A page restored from the back/forward cache has lost its camera, so the person begins again.
 addEventListener('pageshow', ({ persisted }) => {
   if (persisted && SCREENS[flow.state] === 'camera') flow.send('cancel');
 });

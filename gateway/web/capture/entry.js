@@ -1,4 +1,4 @@
-// How the page gets its session, and where it returns to.
+// The session of the page, and the address to which the page returns.
 //
 // Embedded: the integrator's back end opens `…/web/capture/?session=ID&returnUrl=URL#token=TOKEN`. The token is in the fragment, which no
 // server and no proxy logs. Demonstration: without `session` the page asks the service for one of the demo account.
@@ -13,8 +13,8 @@ function returnOrigins() {
 }
 
 /**
- * The address to return to, or null where the page must not go there: whoever writes a link chooses `returnUrl`, and the page must
- * not lend its name to a stranger's address (open redirect).
+ * The address to return to, or null if it is not allowed. The author of a link chooses `returnUrl`, and the page must not redirect to
+ * an address of another owner (open redirect).
  */
 export function returnAddress(returnUrl, origins = returnOrigins()) {
   if (!returnUrl) return null;
@@ -28,7 +28,10 @@ export function returnAddress(returnUrl, origins = returnOrigins()) {
   return origins.includes(url.origin) && url.origin !== 'null' && !url.username && !url.password ? url : null;
 }
 
-/** What the page's address says. The token leaves the address, so it is in no bookmark and no screenshot; it survives a reload. */
+/**
+ * The parameters in the page's address. The token is removed from the address, so no bookmark or screenshot contains
+ * it; it survives a reload.
+ */
 export function entry() {
   const query = new URLSearchParams(location.search);
   const session = query.get('session');
@@ -40,13 +43,13 @@ export function entry() {
 
 const isFramed = () => parent !== window;
 
-/** Whether somebody waits for the outcome: an address to return to, or the page that opened this one or shows it in a frame. */
+/** Whether the outcome has a receiver: an address to return to, or the page that opened or frames this one. */
 export function somebodyWaits(source) {
   return source.embedded && Boolean(source.returnTo || window.opener || isFramed());
 }
 
 /**
- * Tells the page that opened this one or shows it in a frame, and goes back. The outcome is no proof, since whoever has the page can invent it: a back end
+ * Sends the outcome to the page that opened or frames this one, and returns. The outcome is no proof, since the person can forge it: a back end
  * asks the service for the status.
  */
 export function leave(source, outcome) {

@@ -1,4 +1,4 @@
-// What is shown and said over the camera's picture: hints, the ring around the oval, challenges.
+// The guidance over the camera's picture and for screen readers: hints, the ring around the oval, challenges.
 
 import { text } from './texts.js';
 
@@ -9,7 +9,10 @@ const SPOKEN_AFTER = 700;
 const SPOKEN_INTERVAL = 3000;
 const MIRRORED = { left: 'right', right: 'left' };
 
-/** Shows guidance in `elements` (`stage`, `hint`, `ring`, `steps`, `spinner`, `mark`), and writes to the live regions `polite` and `urgent`. */
+/**
+ * Shows guidance in `elements` (`stage`, `hint`, `ring`, `steps`, `spinner`, `mark`), and writes to the live regions
+ * `polite` and `urgent`.
+ */
 export function guide(elements) {
   const { stage, hint, ring, steps, spinner, mark, polite, urgent } = elements;
   let shown = { key: '', at: -Infinity };
@@ -71,7 +74,7 @@ export function guide(elements) {
       show('', 'idle');
     },
 
-    /** A frame was looked at. */
+    /** Called for each analysed frame. */
     framing({ hint: key, stability }) {
       const now = performance.now();
       fill(stability);
@@ -91,7 +94,7 @@ export function guide(elements) {
       if (!hasChallenges) show(text('hint.recording'), 'recording');
     },
 
-    /** `value` of the recording is done. */
+    /** Shows the progress of the recording, 0 to 1. */
     progress(value) {
       fill(value);
     },

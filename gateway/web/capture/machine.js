@@ -1,4 +1,4 @@
-// The states of the capture page and the events that lead from one to the next. Everything else follows the state.
+// The states of the capture page and the events that lead from one to the next. All other modules follow the state.
 
 /** For each state, the state that an event leads to. An event that is not listed changes nothing. */
 export const TRANSITIONS = Object.freeze({
@@ -20,7 +20,7 @@ export function machine(onState) {
     get state() {
       return state;
     },
-    /** Whether `event` means something in the present state; if so, the machine has changed. */
+    /** Handles `event`; returns false, without a change, if the present state does not list it. */
     send(event, detail) {
       const next = TRANSITIONS[state][event];
       if (next === undefined) return false;

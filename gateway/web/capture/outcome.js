@@ -40,7 +40,10 @@ export function resultView(elements) {
   }
 
   return {
-    /** Shows a result of a capture of `type`; `bestImage` where the result has none. `raw`: whether the answer is shown as it came. */
+    /**
+     * Shows a result of a capture of `type`; `bestImage` where the result has none. `raw`: whether the answer is shown
+     * as it came.
+     */
     show(result, { type, bestImage, raw }) {
       const { status } = result;
       const key = `result.${status in TONES || text(`result.${status}.title`) ? status : 'ERROR'}`;
@@ -64,7 +67,7 @@ export function problemView(elements) {
   let countdown;
 
   return {
-    /** Shows the problem `code` with its way out. Until `retryAfter` seconds are over, the button counts down. */
+    /** Shows the problem `code` with its remedy. Until `retryAfter` seconds are over, the button counts down. */
     show(code, way, retryAfter) {
       clearInterval(countdown);
       const key = text(`problem.${code}.title`) ? code : 'protocol';
@@ -86,7 +89,7 @@ export function problemView(elements) {
       tick();
     },
 
-    /** Another screen is shown. */
+    /** Called when another screen is shown. */
     stop() {
       clearInterval(countdown);
     },

@@ -1,16 +1,16 @@
-// What a person can do about a problem: the event that the button sends, and its label. The texts are in texts/*.json.
+// The actions against a problem: the event that the button sends, and its label. The texts are in texts/*.json.
 
-// Where these happen, the recording is still there, so it is sent again instead of made again.
+// These problems keep the recording, so it is sent again instead of made again.
 const KEEPS_RECORDING = ['offline', 'overloaded'];
 const CAMERA = ['camera-denied', 'camera-missing', 'camera-busy'];
-// Nothing on this page helps.
+// Problems that the page cannot solve.
 const FINAL = ['insecure-context', 'unsupported', 'untrusted', 'no-session'];
 
 /** Whether another camera may help. */
 export const isOfCamera = (code) => CAMERA.includes(code);
 
 /**
- * What an error of the SDK means for the person, who met it in the state `from`. The service answers alike (401) to a wrong token and to
+ * The problem that an error of the SDK in the state `from` means for the person. The service answers alike (401) to a wrong token and to
  * the token of a session that has ended; a token that was accepted before is not wrong.
  */
 export function problemOf(code, from) {
@@ -18,7 +18,7 @@ export function problemOf(code, from) {
 }
 
 /**
- * The way out of the problem `code`, which the page met in the state `from`: `{event, label, advice}`, where `event` is one of the
+ * The remedy for the problem `code`, which occurred in the state `from`: `{event, label, advice}`, where `event` is one of the
  * machine's, `reload` for the whole page, or null if nothing on this page helps. `isDemonstration`: the page can get a session by itself.
  */
 export function wayOut(code, from, isDemonstration) {

@@ -4,7 +4,7 @@ import { text } from './texts.js';
 
 const STAGES = ['recorded', 'encrypting', 'uploading', 'judging'];
 
-/** Shows how far things are in `elements` (`title`, `note`, `circle`, `percent`, `progress`, `stages`, `polite`). */
+/** Shows the progress in `elements` (`title`, `note`, `circle`, `percent`, `progress`, `stages`, `polite`). */
 export function sendingView(elements) {
   const { title, note, circle, percent, progress, stages, polite } = elements;
   let countdown;
@@ -21,7 +21,7 @@ export function sendingView(elements) {
     }
   }
 
-  /** Writes what was said last, in the present language. */
+  /** Writes the last message again, in the present language. */
   function write() {
     title.textContent = text(said.headline);
     note.textContent = text(said.detail, said);
@@ -59,13 +59,16 @@ export function sendingView(elements) {
       say(`sending.${phase}`, phase === 'judging' ? 'sending.judging_text' : 'sending.stay');
     },
 
-    /** `value` of the phase is done, 0 to 1. */
+    /** Shows the progress of the phase, 0 to 1. */
     progress: fill,
 
-    /** The upload or the result waits for the network (`offline`), or the upload `seconds` for the service (`overloaded`). */
+    /**
+     * The upload or the result waits for the network (`offline`), or the upload `seconds` for the service
+     * (`overloaded`).
+     */
     waiting(reason, seconds) {
       const isSent = circle.closest('.progress-circle').classList.contains('busy');
-      // What was sent so far is sent again.
+      // The upload starts again from the first byte.
       if (!isSent) fill(0);
       if (reason !== 'overloaded') {
         say('sending.offline', isSent ? 'sending.offline_result' : 'sending.offline_text');
@@ -78,10 +81,10 @@ export function sendingView(elements) {
       }, 1000);
     },
 
-    /** The language has changed. */
+    /** Called when the language has changed. */
     relabel: write,
 
-    /** Nothing runs any more. */
+    /** Called when nothing runs any more. */
     stop() {
       clearInterval(countdown);
     },

@@ -5,7 +5,7 @@ const REMEMBERED = 'faceline-language';
 
 let texts = {};
 
-/** Storage is forbidden in some browsers' settings; the choice then lasts as long as the page. */
+/** Some browser settings forbid storage; the choice then lasts as long as the page. */
 function remembered(language) {
   try {
     if (language) sessionStorage.setItem(REMEMBERED, language);
@@ -15,7 +15,10 @@ function remembered(language) {
   }
 }
 
-/** The language of the address (`?lang=`), the one chosen before, or the first of the browser's that there is; else English. */
+/**
+ * The language of the address (`?lang=`), the one chosen before, or the first of the browser's that there is; else
+ * English.
+ */
 export function preferredLanguage() {
   const asked = new URLSearchParams(location.search).get('lang');
   const wanted = [asked, remembered(), ...(navigator.languages ?? [])].filter(Boolean);
@@ -45,7 +48,10 @@ export function writeTexts(root) {
   for (const element of root.querySelectorAll('[data-text-label]')) element.setAttribute('aria-label', text(element.dataset.textLabel));
 }
 
-/** Loads `texts/LANGUAGE.json` beside `base`, and writes it into the elements that name a text. Rejects where it cannot be loaded. */
+/**
+ * Loads `texts/LANGUAGE.json` beside `base`, and writes it into the elements that name a text. Rejects where it cannot
+ * be loaded.
+ */
 export async function useLanguage(language, base) {
   const answer = await fetch(new URL(`texts/${language}.json`, base));
   if (!answer.ok) throw new Error(`the texts could not be loaded (${answer.status})`);

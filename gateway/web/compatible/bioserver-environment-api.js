@@ -1,4 +1,4 @@
-// BioserverEnvironment for pages of the original service: whether a browser can take part. It looks at what the capture needs, and
+// BioserverEnvironment for pages of the original service: whether a browser supports the capture. It tests for features, and
 // names browsers only for the text that a page shows.
 
 (() => {

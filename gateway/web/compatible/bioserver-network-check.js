@@ -1,7 +1,10 @@
 // BioserverNetworkCheck for pages of the original service: measures whether the network is good enough to send a video.
 
 (() => {
-  /** Kilobits a second. At this rate a video of 3.5 s is sent in half a minute; slower ones may miss the service's least rate. */
+  /**
+   * Kilobits a second. At this rate a video of 3.5 s is sent in half a minute; slower ones may miss the service's least
+   * rate.
+   */
   const UPLOAD_SPEED_THRESHOLD = 500;
   const DOWNLOAD_SPEED_THRESHOLD = 500;
   const UPLOAD_BYTES = 256 * 1024;
@@ -10,7 +13,7 @@
    * download of 1 MiB 17 s.
    */
   const TIMEOUT = 25000;
-  /** The most that one call of the system gives. */
+  /** Most bytes that one call of `crypto.getRandomValues` fills. */
   const RANDOM_BYTES = 65536;
 
   /** Bytes that no proxy can compress. */
@@ -20,7 +23,10 @@
     return bytes;
   }
 
-  /** Sends a request and reads its answer. Resolves with the milliseconds that it took, and with the bytes of the answer. */
+  /**
+   * Sends a request and reads its answer. Resolves with the milliseconds that it took, and with the bytes of the
+   * answer.
+   */
   async function timed(url, options) {
     const start = performance.now();
     const answer = await fetch(url, { cache: 'no-store', credentials: 'omit', ...options });
@@ -29,13 +35,19 @@
     return { milliseconds: performance.now() - start, byteLength };
   }
 
-  /** Kilobits a second, without the latency, as far as that can be told apart: one latency measured may be larger than the next. */
+  /**
+   * Kilobits a second, without the latency, as far as that can be told apart: one latency measured may be larger than
+   * the next.
+   */
   const rate = (bytes, milliseconds, latency) => Math.round(8 * bytes / Math.max(milliseconds - latency, milliseconds / 2, 1));
 
-  /** The latency (milliseconds), and the rates of upload and of download (kilobits a second) where there are addresses for them. */
+  /**
+   * The latency (milliseconds), and the rates of upload and of download (kilobits a second) where there are addresses
+   * for them.
+   */
   async function measure({ uploadURL, latencyURL, downloadURL }, signal) {
     const measured = { goodConnectivity: true };
-    // The first request pays for the connection.
+    // The first request includes the time to connect.
     if (latencyURL) {
       await timed(latencyURL, { signal });
       measured.latency = Math.round((await timed(latencyURL, { signal })).milliseconds);
@@ -56,7 +68,10 @@
     return measured;
   }
 
-  /** Measures, and tells `onNetworkCheckUpdate` the outcome, or `undefined` if it takes too long; `errorFn` gets the error of a request. */
+  /**
+   * Measures, and tells `onNetworkCheckUpdate` the outcome, or `undefined` if it takes too long; `errorFn` gets the
+   * error of a request.
+   */
   async function connectivityMeasure({ onNetworkCheckUpdate, errorFn, ...addresses } = {}) {
     const controller = new AbortController();
     const timer = setTimeout(() => controller.abort(), TIMEOUT);
@@ -71,7 +86,7 @@
     } finally {
       clearTimeout(timer);
     }
-    // Outside of the above: an error of the page itself is none of the network.
+    // Outside the `try`: an error of the page's callback is no network error.
     onNetworkCheckUpdate?.(measured);
   }
 

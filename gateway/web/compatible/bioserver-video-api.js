@@ -1,9 +1,12 @@
 // BioserverVideo for pages of the original service, over faceline.js, which is beside this script. The session's id alone authorises.
-// The parameters are verified with the keys that the same server publishes: what this trusts is TLS.
+// The parameters are verified with the keys that the same server publishes, so the trust is that of TLS.
 
 (() => {
   const script = new URL(document.currentScript.src);
-  /** A page of the original service has no button to begin in spite of hints, so the capture begins then by itself. */
+  /**
+   * Pages of the original service have no button to begin despite hints, so the capture begins by itself after this
+   * time, in milliseconds.
+   */
   const FORCE_AFTER = 15000;
   /** Mean change of luma from frame to frame, 0 to 255, from which on somebody moves too fast rather than a little. */
   const FAST_MOTION = 14;
@@ -23,7 +26,7 @@
     return base + wspath.slice(0, Math.max(0, wspath.indexOf('/video-server/')));
   }
 
-  /** What the page's `errorFn` understands: 429 with a time, 503, or something else. */
+  /** An error in the form that `errorFn` of the page expects: 429 with a time, 503, or another one. */
   function failureOf(error) {
     const codes = { overloaded: 503, expired: 404, refused: 401, unsupported: 501, offline: 500 };
     const code = error.status ?? codes[error.code] ?? 500;
@@ -32,7 +35,10 @@
     return { code, error: error.message, ...(unlockDateTime && { unlockDateTime }) };
   }
 
-  /** Calls a function of the page. What that throws is reported as of a listener, since it is an error of the page and not of the capture. */
+  /**
+   * Calls a function of the page. Its exceptions are reported like those of a listener, since they are errors of the
+   * page and not of the capture.
+   */
   function tellPage(options, name, ...values) {
     try {
       options[name]?.(...values);
@@ -44,7 +50,9 @@
   /** The camera that the page opened last. */
   let pages;
 
-  /** Opens the page's camera. Rejects with the error of the browser where there is one, since pages look for its name. */
+  /**
+   * Opens the page's camera. Rejects with the error of the browser where there is one, since pages look for its name.
+   */
   async function opened(video = {}) {
     const { openCamera } = await sdk();
     pages = await openCamera(video).catch((error) => Promise.reject(error.cause ?? error));
@@ -147,7 +155,7 @@
     /** Colours are shown by clients of 2020 only; this service does not ask for them. */
     colorDisplayed() {}
 
-    /** Looks at the light until it is good, and tells what it is. */
+    /** Measures the light, and reports it, until it is good. */
     async checkLuminosity({ badLuminosityMaxDuration = LUMINOSITY_TIMEOUT, stream = this.options.stream ?? livePages() } = {}) {
       const { watchFraming, openCamera } = await sdk();
       const own = stream ? undefined : await openCamera();
@@ -179,7 +187,7 @@
       await video.play().catch((error) => watching.signal.aborted || Promise.reject(error));
     }
 
-    /** What the page and BioserverVideoUI know of a frame. Lengths are in pixels of the video, unmirrored. */
+    /** The data of a frame for the page and BioserverVideoUI. Lengths are in pixels of the video, unmirrored. */
     trackingInfo(framing, { videoWidth, videoHeight }) {
       const { face, hint, stability } = framing;
       const [facex, facey, facew, faceh] = face

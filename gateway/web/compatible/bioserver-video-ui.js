@@ -1,5 +1,5 @@
 // BioserverVideoUI for pages of the original service: draws guidance over the page's video, and the best image. What a screen reader says
-// stands in an element of role `status`; nothing moves for people who ask for reduced motion.
+// is in an element of role `status`; nothing moves for people who ask for reduced motion.
 
 (() => {
   const SVG = 'http://www.w3.org/2000/svg';
@@ -30,7 +30,7 @@
     return made;
   }
 
-  // ------------------------------------------------------------------------------------------------------ what is over the video
+  // ------------------------------------------------------------------------------------------------------------- video overlay
 
   /** A drawing over a video, which follows its size, with what a screen reader says. */
   class Overlay {
@@ -144,11 +144,13 @@
 
   // -------------------------------------------------------------------------------------------------------------- the best image
 
-  /** What shows a picture: canvases of this script, and canvases and images of the page. */
+  /** Elements that show a picture: canvases of this script, and canvases and images of the page. */
   const pictures = new Set();
   const own = new WeakSet();
 
-  /** The part of a picture of this size that shows the face with a margin; all of it where nobody knows the face's place. */
+  /**
+   * The part of a picture of this size that shows the face with a margin; all of it if the face's position is unknown.
+   */
   function cropOf({ width, height }, info) {
     const { boxX: x, boxY: y, boxW, boxH } = info ?? {};
     if (!(boxW > 0 && boxH > 0)) return { x: 0, y: 0, width, height };
@@ -197,7 +199,7 @@
   const displayPassiveVideoBestImage = (blob, info, id, options) =>
     show(document.getElementById(id), blob, info, options?.oval?.borderColor ?? COLORS.good);
 
-  /** Takes all best images away. Elements of the page stay, without a picture. */
+  /** Removes all best images. Elements of the page stay, without a picture. */
   function resetBestImage() {
     for (const shown of pictures) {
       if (own.has(shown)) shown.remove();
@@ -207,7 +209,7 @@
     pictures.clear();
   }
 
-  // ------------------------------------------------------------------------------------------------------------- what is not there
+  // ------------------------------------------------------------------------------------------------------------- not supported
 
   /** LIVENESS_MLC is refused when its session is created, so no page gets as far as its graphics. */
   const notProvided = (name) => () => console.warn(`BioserverVideoUI.${name}: LIVENESS_MLC is not provided by this service`);

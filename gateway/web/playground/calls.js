@@ -7,13 +7,13 @@ import { addressOf, formField, perform, quoted } from './exchange.js';
 import { bwsToken } from './token.js';
 
 const BIOMETRIC = 'bioserver-app/v2';
-// One of 10,000 pairs of strangers scores as high.
+// One of 10,000 pairs of different people scores this high.
 const MATCH_SCORE = 3500;
 
 const address = (path) => quoted(addressOf(path).href);
 const APIKEY = '-H "apikey: $APIKEY"';
 
-/** What an answer says that is not a success. */
+/** The summary of an answer that is not a success. */
 function refusal({ status, headers }) {
   return { tone: 'bad', key: status === 401 ? 'answers.credentials' : 'answers.refused', values: { status, seconds: headers.get('Retry-After') } };
 }
@@ -99,7 +99,7 @@ function shownFetch(view) {
     if (!views.has(path)) views.set(path, view());
     const shown = views.get(path);
     const token = call.headers['x-capture-token'] ? ' -H "X-Capture-Token: $CAPTURE_TOKEN"' : '';
-    // No line encrypts an upload.
+    // curl cannot encrypt an upload, so no line is shown.
     shown.request(call, method === 'GET' ? `curl -s ${address(path)}${token}` : undefined);
     const began = performance.now();
     try {

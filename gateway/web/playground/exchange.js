@@ -31,7 +31,10 @@ export function quoted(word) {
   return /^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replace(/'/g, `'\\''`)}'`;
 }
 
-/** A field of a form as curl's option `-F` takes it. curl would read a name that is not quoted as far as its first comma or semicolon. */
+/**
+ * A field of a form as curl's option `-F` takes it. curl would read a name that is not quoted as far as its first comma
+ * or semicolon.
+ */
 export function formField(name, value) {
   if (typeof value === 'string') return `${name}=${value}`;
   return `${name}=@${/[",;\\]/.test(value.name) ? `"${value.name.replace(/["\\]/g, '\\$&')}"` : value.name}`;
@@ -115,7 +118,10 @@ export function exchangeView(container) {
   };
 }
 
-/** Calls the service and shows it in `view`; resolves with the status, the headers and the body's text. Rejects without an answer. */
+/**
+ * Calls the service and shows it in `view`; resolves with the status, the headers and the body's text. Rejects without
+ * an answer.
+ */
 export async function perform(call, view, curl) {
   view.request(call, curl);
   const began = performance.now();

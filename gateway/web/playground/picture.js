@@ -5,7 +5,9 @@ import { text } from '../capture/texts.js';
 
 const $ = (id) => document.getElementById(id);
 
-/** Opens the dialog with the camera; resolves with a picture (JPEG), or with undefined if the person changes their mind. */
+/**
+ * Opens the dialog with the camera; resolves with a picture (JPEG), or with undefined if the person changes their mind.
+ */
 async function takePicture() {
   const [dialog, video, take, note] = ['camera', 'camera-video', 'camera-take', 'camera-note'].map($);
   let stream;
@@ -29,7 +31,7 @@ async function takePicture() {
   $('camera-cancel').onclick = () => dialog.close();
   try {
     stream = await openCamera();
-    // Who closes the dialog before the browser's question is answered may have opened it again, which has a camera of its own.
+    // The dialog may have been closed and opened again during the browser's permission prompt; the new one has its own camera.
     if (!isClosed) {
       video.srcObject = stream;
       await video.play();

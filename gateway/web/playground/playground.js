@@ -19,7 +19,7 @@ let slots = [];
 /** The calls that run or ran last; a later one replaces what an earlier one shows. */
 let run = 0;
 
-/** What `say` said last. */
+/** The last message of `say`. */
 let said = ['', ''];
 
 function say(tone, key, values) {

@@ -1,9 +1,12 @@
-// The types of faceline.js, with the documentation of everything that it exports.
+// The types of faceline.js, with the documentation of its exports.
 
-/** What a video must prove; the parameters of a session say which. */
+/** The kind of liveness detection, from the parameters of the session. */
 export type LivenessType = 'LIVENESS_PASSIVE' | 'LIVENESS_PASSIVE_VIDEO' | 'LIVENESS_ACTIVE';
 
-/** A direction that the person turns the head to. `left` is the person's own left, which a mirrored preview shows at the screen's left. */
+/**
+ * A direction that the person turns the head to. `left` is the person's own left, which a mirrored preview shows at the
+ * screen's left.
+ */
 export type Direction = 'up' | 'down' | 'left' | 'right';
 
 /** The answer of `init-liveness-parameters` or `liveness-parameters`, as the service signed it. */
@@ -32,14 +35,19 @@ export interface KeySet {
   keys: Key[];
 }
 
-/** The status of a replay. `INITIALIZED` and `IN_PROGRESS` are followed by one of the others, which stays. */
+/**
+ * The status of a replay. After `INITIALIZED` and `IN_PROGRESS` it takes one of the other values, which are terminal.
+ */
 export type ReplayStatus = 'INITIALIZED' | 'IN_PROGRESS' | 'SUCCESS' | 'FAILED' | 'SPOOF' | 'ERROR' | 'TIMEOUT';
 
 /** The answer of `replay-liveness-metadata`. */
 export interface Result {
   id: string;
   status: ReplayStatus;
-  /** The best image, base64 of JPEG; only with `SUCCESS`, and where the session was begun with `imageRetrievalDisabled: false`. */
+  /**
+   * The best image, base64 of JPEG; only with `SUCCESS`, and where the session was begun with `imageRetrievalDisabled:
+   * false`.
+   */
   image?: string;
   /** In pixels of the best image; only with `SUCCESS`. */
   landmarks?: { box?: { x: number; y: number; width: number; height: number }; [member: string]: unknown };
@@ -48,35 +56,40 @@ export interface Result {
 }
 
 /**
- * What a person should know about the picture at the moment. `good`: nothing is to be changed. `no-face`: no face is found; the picture may
- * be good all the same, since the statistics behind hints miss some faces, so say this kindly.
+ * Advice about the current frame. `good`: the person need not change anything. `no-face`: no face is found; the frame may
+ * still be good, because the statistics behind hints miss some faces, so word the text accordingly.
  */
 export type Hint = 'good' | 'no-face' | 'too-far' | 'too-close' | 'off-centre' | 'too-dark' | 'too-bright' | 'blurred' | 'hold-still';
 
 /** The statistics of one frame. They guide the person; the service judges the video by itself. */
 export interface Framing {
   hint: Hint;
-  /** Where a face seems to be, in parts of the frame's width and height from its upper left, unmirrored. */
+  /** The box of the face, in fractions of the frame's width and height from its upper left corner, unmirrored. */
   face: { x: number; y: number; width: number; height: number } | null;
-  /** From the middle of the frame to the middle of the face, in parts of the frame; positive is right and down in the unmirrored frame. */
+  /**
+   * From the middle of the frame to the middle of the face, in fractions of the frame; positive is right and down in
+   * the unmirrored frame.
+   */
   offset: { x: number; y: number };
   /** Mean luma, 0 to 255, of the face where there is one, else of the middle of the frame. */
   brightness: number;
-  /** The mean fine gradient of the face over the coarse one, about 0.25 (blurred) to 0.5. */
+  /** The ratio of the mean fine to the mean coarse gradient of the face, about 0.25 (blurred) to 0.5. */
   sharpness: number;
   /** The mean change of luma since the frame before, 0 to 255; 0 for the first frame. */
   motion: number;
-  /** For how much of the required time the hint has been `good`, 0 to 1. At 1 the capture begins by itself. */
+  /**
+   * The fraction of the required time for which the hint has been `good`, 0 to 1. At 1 the capture begins by itself.
+   */
   stability: number;
-  /** When the frame was looked at, by `performance.now()`, in milliseconds. */
+  /** When the frame was analysed, by `performance.now()`, in milliseconds. */
   time: number;
 }
 
-/** What went wrong, for the page to say what to do. */
+/** The cause of an error, from which the page derives its advice. */
 export type ErrorCode =
   /** The person or the browser's policy does not allow the camera. */
   | 'camera-denied'
-  /** There is no camera, or none as it was asked for. */
+  /** There is no camera, or none that fits the constraints. */
   | 'camera-missing'
   /** Another program uses the camera, or it stopped, or it gives no picture. */
   | 'camera-busy'
@@ -90,20 +103,20 @@ export type ErrorCode =
   | 'expired'
   /** The credential is wrong, or of an earlier replay (HTTP 401 or 403). */
   | 'refused'
-  /** The service has no room now; `retryAfter` says for how long, in seconds. */
+  /** The service lacks capacity now; retry after `retryAfter` seconds. */
   | 'overloaded'
   /** The recording is longer than the service takes (HTTP 413). */
   | 'too-large'
-  /** The signature of the parameters does not hold: nothing was encrypted or sent. */
+  /** The signature of the parameters is invalid: nothing was encrypted or sent. */
   | 'untrusted'
   /** The service does not accept the request (HTTP 400), or answers something unexpected. */
   | 'protocol'
-  /** There was no result in the time that `result` was given. */
+  /** There was no result within the `timeout` of `result`. */
   | 'timeout'
   /** The caller's signal was aborted, or `close` was called. */
   | 'aborted';
 
-/** Every rejection of this module. */
+/** The error with which every promise of this module rejects. */
 export class FacelineError extends Error {
   constructor(code: ErrorCode, message: string, details?: { status?: number; retryAfter?: number; cause?: unknown });
   readonly name: 'FacelineError';
@@ -114,7 +127,9 @@ export class FacelineError extends Error {
   readonly retryAfter?: number;
 }
 
-/** Where a capture is. It begins at `ready` and goes forward; another recording goes back to `framing`, also after `failed`. */
+/**
+ * The state of a capture, in this order from `ready`; another recording goes back to `framing`, also after `failed`.
+ */
 export type State = 'ready' | 'framing' | 'recording' | 'recorded' | 'encrypting' | 'uploading' | 'waiting' | 'judging' | 'done' | 'failed';
 
 /** One step of a challenge. `turn`: the person turns the head to `direction`. `ahead`: the person looks ahead again. */
@@ -136,13 +151,13 @@ export interface CaptureEvent<Detail> extends Event {
 
 /** The events of a capture. */
 export interface CaptureEvents {
-  /** For every frame that was looked at. */
+  /** For every analysed frame. */
   hint: CaptureEvent<Framing>;
   /** For every step of `LIVENESS_ACTIVE`; `null` when all are done. */
   challenge: CaptureEvent<ChallengeStep | null>;
   /** `value` is 0 to 1. */
   progress: CaptureEvent<{ phase: 'recording' | 'encrypting' | 'uploading'; value: number }>;
-  /** `waiting`: the upload waits for the network or for the service; `retryIn` says for how long, in seconds, and `reason` why. */
+  /** `waiting`: the upload waits `retryIn` seconds for the network or for the service; `reason` says for which. */
   state: CaptureEvent<{ state: State; retryIn?: number; reason?: 'offline' | 'overloaded'; error?: FacelineError }>;
 }
 
@@ -171,9 +186,12 @@ export interface InitOptions {
 export function init(options: InitOptions): Promise<Capture>;
 
 export interface CaptureOptions {
-  /** Shows the camera. The capture plays it, and leaves the stream running at the end. Without it the SDK uses an element of its own. */
+  /**
+   * Shows the camera. The capture plays it, and leaves the stream running at the end. Without it the SDK uses an
+   * element of its own.
+   */
   video?: HTMLVideoElement;
-  /** The camera. Without it the stream of `video` is taken, else `openCamera()`, which `close` then stops. */
+  /** The camera. The default is the stream of `video`, else `openCamera()`, which `close` then stops. */
   stream?: MediaStream;
   /** `still` is the default with `LIVENESS_PASSIVE`, and possible there only. */
   mode?: 'still' | 'video';
@@ -182,18 +200,23 @@ export interface CaptureOptions {
   /** For how long the framing must be good before the capture begins, in milliseconds; 800 unless given. */
   steadyTime?: number;
   /**
-   * After this time of a visible page the capture begins whatever the framing is, in milliseconds. The time begins anew when the person comes
-   * back to the page. Never unless given; see `force`.
+   * After the page has been visible for this time, in milliseconds, the capture begins whatever the framing is. The time restarts when the
+   * person returns to the page. Never unless given; see `force`.
    */
   forceAfter?: number;
-  /** Length of the video without challenges, in milliseconds; 3500 unless given. The service needs at least one second. */
+  /**
+   * Length of the video without challenges, in milliseconds; 3500 unless given. The service needs at least one second.
+   */
   duration?: number;
-  /** Whether the stream's frames are mirrored, so the person's own left is at their left. Cameras' are not: false unless given. */
+  /**
+   * Whether the stream's frames are mirrored, so the person's own left is at the frame's left. Frames of cameras are
+   * not: false unless given.
+   */
   mirrored?: boolean;
   signal?: AbortSignal;
 }
 
-/** What a capture recorded. */
+/** The output of `capture`. */
 export interface Recording {
   blob: Blob;
   /** Media type without parameters. */
@@ -222,21 +245,30 @@ export class Capture extends EventTarget {
    * Rejects with `camera-denied`, `camera-missing`, `camera-busy`, `insecure-context`, `unsupported` or `aborted`.
    */
   capture(options?: CaptureOptions): Promise<Recording>;
-  /** Begins the capture with the next frame, whatever the framing is: offer it as a button after some seconds. Does nothing outside `framing`. */
+  /**
+   * Begins the capture with the next frame, whatever the framing is: offer it as a button after some seconds. Does
+   * nothing outside `framing`.
+   */
   force(): void;
   /**
-   * Encrypts and uploads a recording, or a file with its media type. Repeats the same bytes as the service's table of answers says, and waits
-   * while the device is offline. `upload` and `result` keep the screen on where the browser lets them, since a phone that locks cuts its connections.
+   * Encrypts and uploads a recording, or a file with its media type. Repeats the same bytes on the answers that docs/capture-client.md lists, and waits
+   * while the device is offline. `upload` and `result` keep the screen on if the browser allows it, because a phone that locks closes its connections.
    * Rejects with `offline`, `expired`, `refused`, `overloaded`, `too-large`, `protocol`, `untrusted` or `aborted`. Calling it again with the same
-   * recording goes on with the same bytes.
+   * recording sends the same bytes.
    */
   upload(recording: Recording | Blob, options?: {
     onProgress?: (value: number) => void;
-    /** For how long one upload is tried, in milliseconds; 280000 unless given, since the service's time is over after five minutes. */
+    /**
+     * Time limit of the upload with its retries, in milliseconds; 280000 unless given, below the service's five
+     * minutes.
+     */
     timeout?: number;
     signal?: AbortSignal;
   }): Promise<void>;
-  /** Polls until the status is terminal. Rejects with `expired`, `refused`, `offline`, `overloaded`, `protocol`, `timeout` or `aborted`. */
+  /**
+   * Polls until the status is terminal. Rejects with `expired`, `refused`, `offline`, `overloaded`, `protocol`,
+   * `timeout` or `aborted`.
+   */
   result(options?: {
     /** In milliseconds; 1000 unless given. */
     pollInterval?: number;
@@ -244,7 +276,7 @@ export class Capture extends EventTarget {
     timeout?: number;
     signal?: AbortSignal;
   }): Promise<Result>;
-  /** Aborts what runs, and stops a camera that the capture opened. */
+  /** Aborts all running operations, and stops a camera that the capture opened. */
   close(): void;
 
   addEventListener<Name extends keyof CaptureEvents>(
@@ -255,7 +287,10 @@ export class Capture extends EventTarget {
 /** The version of the SDK, which uploads carry as `sdkInfo.sdkVersion`. */
 export const version: string;
 
-/** Opens a camera, the front one unless a device is named. Rejects with `camera-…`, `insecure-context` or `unsupported`. */
+/**
+ * Opens a camera, the front one unless a device is named. Rejects with `camera-…`, `insecure-context` or
+ * `unsupported`.
+ */
 export function openCamera(options?: {
   deviceId?: string;
   facingMode?: 'user' | 'environment';
@@ -266,11 +301,11 @@ export function openCamera(options?: {
 /** The cameras. Their labels are empty until a camera was opened. */
 export function cameras(): Promise<MediaDeviceInfo[]>;
 
-/** The media type with which this browser records what the service accepts; `undefined` where there is none. */
+/** The media type in which this browser records and which the service accepts; `undefined` if there is none. */
 export function recordingType(): string | undefined;
 
 /**
- * Looks at the frames of a playing video until the signal is aborted, at most `rate` times a second (15 unless given). The first
+ * Analyses the frames of a playing video until the signal is aborted, at most `rate` times a second (15 unless given). The first
  * call comes with the first frame.
  */
 export function watchFraming(video: HTMLVideoElement, onFraming: (framing: Framing) => void, options?: {
@@ -297,8 +332,8 @@ export function framing(image: Pixels, previous?: Framing, detail?: Pixels): Fra
 export function challenges(seed: number, count: number): Promise<Direction[]>;
 
 /**
- * Verifies the signature of parameters, and resolves with them. Rejects with `untrusted` where no key of `keys` made it. Neither the
- * device's clock nor the certificates' times matter.
+ * Verifies the signature of parameters, and resolves with them. Rejects with `untrusted` if no key of `keys` verifies it. Neither the
+ * device's clock nor the validity of the certificates is checked.
  */
 export function verifyParameters(parameters: Parameters, keys: KeySet | Key[]): Promise<Parameters>;
 
@@ -329,7 +364,7 @@ export function encryptMedia(file: Blob | Uint8Array, options: {
 }): Promise<EncryptedMedia>;
 
 /**
- * Encrypts claims as a compact JWE (ECDH-ES+A256KW, A256GCM) for a certificate (base64 of DER). Rejects with `protocol` where the JWE would be longer than
- * the service takes.
+ * Encrypts claims as a compact JWE (ECDH-ES+A256KW, A256GCM) for a certificate (base64 of DER). Rejects with `protocol` if the JWE would be longer than
+ * the service accepts.
  */
 export function sealMetadata(claims: object, certificate: string): Promise<string>;

@@ -1,5 +1,5 @@
-// Faceline's capture SDK: one ES module without dependencies and without a build step. faceline.d.ts documents what it exports;
-// the protocol is that of docs/capture-client.md.
+// Faceline's capture SDK: one ES module without dependencies and without a build step. faceline.d.ts documents its exports;
+// docs/capture-client.md describes the protocol.
 
 export const version = '0.1.0';
 
@@ -7,7 +7,7 @@ export class FacelineError extends Error {
   constructor(code, message, details = {}) {
     super(message);
     this.name = 'FacelineError';
-    // Assigned, since browsers of before 2022 ignore the option of `Error`.
+    // Browsers released before 2022 ignore the option `cause` of `Error`.
     if ('cause' in details) this.cause = details.cause;
     this.code = code;
     this.status = details.status;
@@ -88,7 +88,7 @@ export async function challenges(seed, count) {
 
 // ----------------------------------------------------------------------------------------------------------------- signatures
 
-/** The key decides the algorithm; the header's name of it must agree. */
+/** The algorithm follows from the key; `alg` of the header must equal it. */
 function algorithmOf(key) {
   if (key.kty === 'EC' && key.crv === 'P-256') return { jws: 'ES256', webCrypto: { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } };
   if (key.kty === 'RSA') return { jws: 'RS256', webCrypto: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } };
@@ -117,7 +117,7 @@ export async function verifyParameters(parameters, keys) {
   for (const { kty, crv, x, y, n, e } of candidates) {
     const algorithm = algorithmOf({ kty, crv });
     if (algorithm?.jws !== alg) continue;
-    // Without `use`, `alg` and `key_ops`, which browsers compare with the purpose each in its own way.
+    // Leaves out `use`, `alg` and `key_ops`: browsers differ in how they check these against the intended usage.
     const jwk = kty === 'EC' ? { kty, crv, x, y } : { kty, n, e };
     const key = await subtle().importKey('jwk', jwk, algorithm.webCrypto, false, ['verify']);
     if (await subtle().verify(algorithm.webCrypto, key, signed, utf8(`${header}.${payload}`))) return parameters;
@@ -237,7 +237,7 @@ export async function sealMetadata(claims, certificate) {
 const FIRST_RETRY = 1000;
 const LAST_RETRY = 30000;
 const MAX_RETRY_AFTER = 300000;
-/** For how long a question waits for its answer, in milliseconds. */
+/** Time limit for the answer to a GET request, in milliseconds. */
 const ANSWER_TIMEOUT = 30000;
 
 /** Waits; ends early when the device is online again, or with a rejection when the signal is aborted. */
@@ -261,12 +261,15 @@ function pause(milliseconds, signal) {
 /** A connection on which nothing moves for this long, in milliseconds, is dead. */
 const UPLOAD_STALL = 90000;
 
-/** Sends a request with XMLHttpRequest, which alone reports the progress of an upload. Resolves with `undefined` without an answer. */
+/**
+ * Sends a request with XMLHttpRequest, which alone reports the progress of an upload. Resolves with `undefined` without
+ * an answer.
+ */
 function sendWithProgress(method, url, { headers, body, signal, onProgress }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const abort = () => request.abort();
-    // A mobile network may go without a word.
+    // A mobile network may stop delivering without closing the connection.
     let stall;
     const moves = () => {
       clearTimeout(stall);
@@ -321,7 +324,7 @@ function retryDelay(answer) {
   return Number.isNaN(delay) ? undefined : Math.min(Math.max(delay, 0), MAX_RETRY_AFTER);
 }
 
-/** The service's own words for a refusal. */
+/** The service's error message, from the body of a refusal. */
 function reasonOf({ status, text }) {
   try {
     const body = JSON.parse(text);
@@ -331,7 +334,7 @@ function reasonOf({ status, text }) {
   return `the service answered with status ${status}`;
 }
 
-/** The error that an answer stands for; `undefined` for success. `answer` is `undefined` where there was none. */
+/** Maps an answer to an error; `undefined` for success. `answer` is `undefined` if none arrived. */
 function errorOf(answer) {
   if (!answer) return new FacelineError('offline', 'the service cannot be reached');
   const { status } = answer;
@@ -351,8 +354,8 @@ function errorOf(answer) {
 }
 
 /**
- * Sends until there is an answer that counts: without one, and after 408 and 5xx, after 1 s, 2 s, 4 s ... 30 s; after 429, 503 and 409
- * as `Retry-After` says. Gives the last error up at `deadline` (of `Date.now()`).
+ * Sends until an answer is final. Without an answer, and after 408 and 5xx, it retries after 1 s, 2 s, 4 s ... 30 s; after 429, 503 and 409
+ * as `Retry-After` says. Throws the last error at `deadline` (by `Date.now()`).
  * @typedef {{ status: number, text: string, retryAfter: string | null }} Answer
  * @param {() => Promise<Answer | undefined>} send
  * @param {{ deadline: number, signal?: AbortSignal, onWait?: (error: FacelineError, delay: number) => void }} limits
@@ -384,14 +387,14 @@ class Service {
   }
 
   /**
-   * Asks once; resolves with `undefined` without an answer in time. `fetch` alone waits as long as the system does, which for a network
-   * that takes everything and gives nothing is longer than anybody waits.
+   * Sends one GET request; resolves with `undefined` if no answer arrives in time. `fetch` alone has only the system's time limit, which is
+   * too long if the network drops packets silently.
    */
   async ask(path, headers, { deadline, signal }) {
     const fetch = this.ownFetch ?? globalThis.fetch.bind(globalThis);
     const ending = new AbortController();
     const end = () => ending.abort();
-    // Browsers of before 2022 have no such signal, and wait as long as the system does.
+    // Browsers released before 2022 lack `AbortSignal.timeout`; there the system's time limit applies.
     const late = AbortSignal.timeout?.(Math.max(1, Math.min(ANSWER_TIMEOUT, deadline - Date.now())));
     const sources = [signal, late].filter(Boolean);
     for (const source of sources) source.addEventListener('abort', end);
@@ -464,7 +467,7 @@ export async function cameras() {
   return devices.filter(({ kind }) => kind === 'videoinput');
 }
 
-/** What the names of getUserMedia's errors mean. */
+/** The error code and message for each error name of `getUserMedia`. */
 const CAMERA_ERRORS = {
   NotAllowedError: ['camera-denied', 'the camera is not allowed'],
   SecurityError: ['camera-denied', 'the camera is not allowed on this page'],
@@ -512,10 +515,15 @@ function isLive(stream) {
   return Boolean(stream?.getVideoTracks?.().some((track) => track.readyState === 'live'));
 }
 
-/** If no frame is announced for so long at the start, in milliseconds, the frames are polled: Safari may announce none of a video outside the page. */
+/**
+ * If `requestVideoFrameCallback` reports no first frame within this time, in milliseconds, frames are polled: Safari
+ * may report none for a video outside the page.
+ */
 const SILENCE_TIME = 500;
 
-/** Calls `onFrame` for every frame that the video shows, beginning with the present one, until the signal is aborted. */
+/**
+ * Calls `onFrame` for every frame that the video shows, beginning with the present one, until the signal is aborted.
+ */
 function onEachFrame(video, onFrame, signal, isFirst = true) {
   if (signal?.aborted) return;
   if (!video.requestVideoFrameCallback) {
@@ -553,7 +561,10 @@ function pollFrames(video, onFrame, signal) {
   signal?.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 
-/** Calls back when the page has been visible for a time in milliseconds without a break, unless the signal is aborted before. */
+/**
+ * Calls back once the page has been visible for a time in milliseconds without interruption, unless the signal is
+ * aborted first.
+ */
 function afterVisibleTime(callback, milliseconds, signal) {
   let timer;
   const wait = () => {
@@ -568,7 +579,7 @@ function afterVisibleTime(callback, milliseconds, signal) {
 /** A camera that shows no picture for so long, in milliseconds, does not work. */
 const FIRST_FRAME_TIMEOUT = 10000;
 
-/** Plays a camera. Rejects where no picture comes, for which `play` alone would wait without end. */
+/** Plays a camera. Rejects if it delivers no picture; `play` alone would wait without a time limit. */
 async function play(video, signal) {
   const waiting = new AbortController();
   const end = () => waiting.abort();
@@ -585,7 +596,7 @@ async function play(video, signal) {
 }
 
 const STEADY_TIME = 800;
-/** The framing counts as good while it is not so for less than this, in milliseconds: one odd frame does not begin the wait anew. */
+/** Bad framing for less than this time, in milliseconds, is ignored, so a single frame does not restart the wait. */
 const FLICKER_TIME = 150;
 
 /** Makes a function that reads a part of a video in another size, always with the same canvas. */
@@ -609,7 +620,7 @@ export function watchFraming(video, onFraming, { rate = 15, steadyTime = STEADY_
   onEachFrame(video, () => {
     const time = performance.now();
     const { videoWidth, videoHeight } = video;
-    // A little earlier than due, or every second frame of a camera of 30 Hz would come too late.
+    // The factor 900 instead of 1000 tolerates jitter: otherwise every second frame of a 30 Hz camera could be skipped.
     if (!videoWidth || (previous && time - previous.time < 900 / rate)) return;
     const scale = ANALYSED_PIXELS / Math.max(videoWidth, videoHeight);
     const face = previous?.face;
@@ -647,25 +658,28 @@ const VIDEO_LENGTH = 3500;
 /** How often a recording checks that frames come, in milliseconds. */
 const FRAME_CHECK_INTERVAL = 250;
 /**
- * A recording has stalled after so many checks without a frame: the service takes a video that stands still for an attack. Checks are counted
+ * A recording has stalled after this many checks without a frame: the service judges a frozen video as an attack. Checks are counted
  * instead of time, since a busy main thread delays them as it delays frames.
  */
 const STALL_CHECKS = 6;
-/** The same for a recorder that has not begun or is to end, which takes some devices longer. */
+/** The same limit while the recorder starts or stops, which takes longer on some devices. */
 const START_CHECKS = 20;
-/** After so many checks without a frame, while the person sees the page, the camera does not work. */
+/** After this many checks without a frame, while the page is visible, the camera counts as not working. */
 const FRAMING_CHECKS = FIRST_FRAME_TIMEOUT / FRAME_CHECK_INTERVAL;
 
 // Lengths of the steps of a challenge, in milliseconds. A step lasts as long as its minimum at least, until the motion that it asks for was
-// seen and has come to rest, and no longer than its maximum. The service accepts a turn up to 1 s after the next challenge was shown.
-const REST = { min: 1500, max: 1500 };
+// seen and has ended, and no longer than its maximum. The service accepts a turn up to 1 s after the next challenge was shown.
+const NEUTRAL_POSE = { min: 1500, max: 1500 };
 const TURN = { min: 2500, max: 7000 };
 const AHEAD = { min: 1700, max: 3500 };
-/** Motion counts from this multiple of the rest's, and from this change of luma, 0 to 255. */
+/** Motion counts from this multiple of the motion in the neutral pose, and from this change of luma, 0 to 255. */
 const TURN_MOTION = { ratio: 2.5, luma: 3 };
 const CALM_TIME = 400;
 
-/** Keeps the screen on until the signal is aborted: a phone that locks cuts its connections. Without a lock the work goes on all the same. */
+/**
+ * Keeps the screen on until the signal is aborted, because a phone that locks closes its connections. Works on without
+ * a wake lock.
+ */
 function keepScreenOn(signal) {
   const wakeLock = globalThis.navigator?.wakeLock;
   if (!wakeLock) return;
@@ -689,7 +703,7 @@ export class Capture extends EventTarget {
   #state = 'ready';
   #ownStream;
   #force;
-  /** What was encrypted of a recording: the same bytes are sent again. */
+  /** The encrypted body of each recording, so a retry sends the same bytes. */
   #sealed = new WeakMap();
 
   constructor(service, keys, parameters, directions) {
@@ -714,7 +728,9 @@ export class Capture extends EventTarget {
     this.#emit('state', { state, ...details });
   }
 
-  /** Does something until the caller's signal is aborted or `close` is called, and tells of its failure. */
+  /**
+   * Runs `work` until the caller's signal is aborted or `close` is called, and enters the state `failed` if it throws.
+   */
   async #during(signal, work) {
     const controller = new AbortController();
     const abort = () => controller.abort();
@@ -746,8 +762,8 @@ export class Capture extends EventTarget {
   }
 
   /**
-   * Calls a function of the caller with each `detail` of an event while `work` is done. Like any listener, one that throws spoils nothing else:
-   * it would end the frames of a capture, or make an upload look refused that was accepted.
+   * Calls a function of the caller with each `detail` of an event while `work` runs. As a listener, a function that throws cannot
+   * end a capture's frames, or make an accepted upload look refused.
    */
   async #telling(type, callback, work) {
     const listener = (event) => callback(event.detail);
@@ -773,7 +789,7 @@ export class Capture extends EventTarget {
       const recordsAs = recordingType();
       if (mode === 'video' && !recordsAs) throw new FacelineError('unsupported', 'the browser cannot record videos');
       const video = options.video ?? document.createElement('video');
-      // A stream that ended, as after a lost camera, is not taken again.
+      // A stream that has ended, for instance after the camera was unplugged, is not used again.
       const shown = isLive(video.srcObject) ? video.srcObject : undefined;
       const stream = options.stream ?? shown ?? await this.#openOwn();
       if (signal.aborted) throw aborted();
@@ -787,7 +803,7 @@ export class Capture extends EventTarget {
         }
         signal.addEventListener('abort', () => reject(aborted()));
       });
-      // Nobody may be listening any more when the camera stops.
+      // Nothing may await this promise any more when the camera stops.
       ended.catch(() => {});
       const whole = (async () => {
         await play(video, signal);
@@ -799,7 +815,7 @@ export class Capture extends EventTarget {
           if (signal.aborted) throw aborted();
           this.#enter('recording');
           const recording = mode === 'still' ? await still(video) : await this.#record(video, stream, recordsAs, options, signal);
-          // Else it was interrupted: once more.
+          // Without a recording it was interrupted: repeat from the framing.
           if (recording) return { ...recording, mirrored: options.mirrored ?? false, width: video.videoWidth, height: video.videoHeight };
         }
       })();
@@ -812,7 +828,7 @@ export class Capture extends EventTarget {
   async #openOwn() {
     this.#stopOwn();
     this.#ownStream = await openCamera();
-    // `close` may have come while the person was asked for the camera.
+    // `close` may have been called during the camera's permission prompt.
     if (this.#closing.signal.aborted) this.#stopOwn();
     return this.#ownStream;
   }
@@ -822,7 +838,7 @@ export class Capture extends EventTarget {
   }
 
   /**
-   * Resolves when the framing has been good for long enough, or is to be good enough. Rejects if the camera gives no frames.
+   * Resolves when the framing has been good for long enough, or `force` was called. Rejects if the camera gives no frames.
    * @param {HTMLVideoElement} video
    * @param {import('./faceline.d.ts').CaptureOptions} options
    * @param {AbortSignal} signal
@@ -856,7 +872,7 @@ export class Capture extends EventTarget {
       watchFraming(video, (found) => {
         checksLeft = FRAMING_CHECKS;
         this.#emit('hint', found);
-        // A forced capture waits for a frame, too: the last one of a hidden page or of a muted camera is an old one.
+        // A forced capture also waits for a new frame: the last one of a hidden page or of a muted camera is out of date.
         if ((isForced || found.stability === 1) && !document.hidden) end();
       }, { steadyTime, signal: watching.signal });
     });
@@ -888,7 +904,7 @@ export class Capture extends EventTarget {
     // Browsers stop the frames of a hidden page, and those of a camera that the person or another program has muted.
     document.addEventListener('visibilitychange', stop, { signal: watching.signal });
     for (const track of stream.getVideoTracks()) track.addEventListener('mute', stop, { signal: watching.signal });
-    // The size changes when a phone is turned: the first part would not fit the rest.
+    // The size changes when a phone is rotated, and the recording would change its format.
     video.addEventListener('resize', stop, { signal: watching.signal });
     try {
       recorder.ondataavailable = ({ data }) => pieces.push(data);
@@ -928,7 +944,7 @@ export class Capture extends EventTarget {
       if (script && !signal.aborted) this.#emit('challenge', null);
       const length = performance.now() - start;
       if (recorder.state !== 'inactive') recorder.stop();
-      // Frames do not count any more, so a recorder that never stops is interrupted by the checks.
+      // Frames no longer reset the checks, so the checks interrupt a recorder that never stops.
       const isWritten = isWhole && await Promise.race([failed, stopped, interrupted]);
       if (signal.aborted) throw aborted();
       if (!isWritten) return undefined;
@@ -969,7 +985,7 @@ export class Capture extends EventTarget {
       try {
         await send();
       } catch (error) {
-        // The parameters may have been made anew since: fetch them, and encrypt again, once.
+        // The back end may have replaced the parameters: fetch them, and encrypt again, once.
         if (error.status !== 400 || !error.message.includes('does not open')) throw error;
         const { type, seed } = this.parameters;
         this.parameters = await verifyParameters(await this.#service.parameters({ deadline, signal }), this.#keys);
@@ -1021,27 +1037,30 @@ export class Capture extends EventTarget {
   }
 }
 
-/** Decides when each step of the challenges is shown. */
+/** Times the steps of the challenges. */
 class ChallengeScript {
   constructor(directions) {
     const count = directions.length;
     const ahead = (index) => ({ index, count, phase: 'ahead', direction: directions[Math.max(index, 0)], lasts: AHEAD });
     const turns = directions.flatMap((direction, index) => [{ index, count, phase: 'turn', direction, lasts: TURN }, ahead(index)]);
-    this.steps = [{ ...ahead(-1), lasts: REST }, ...turns];
+    this.steps = [{ ...ahead(-1), lasts: NEUTRAL_POSE }, ...turns];
     this.shown = -1;
     this.since = 0;
-    this.restMotion = [];
+    this.neutralMotion = [];
     this.movedAt = undefined;
   }
 
-  /** The step that is due at a time in milliseconds since the first frame; `undefined` if the present one goes on. */
+  /**
+   * The next step, if it is due at `elapsed` milliseconds after the first frame; `undefined` while the current one
+   * lasts.
+   */
   next(elapsed, motion) {
-    if (this.shown < 1) this.restMotion.push(motion);
+    if (this.shown < 1) this.neutralMotion.push(motion);
     else if (motion > this.threshold) this.movedAt = elapsed;
     if (this.shown >= 0 && !this.isOver(elapsed)) return undefined;
     this.shown += 1;
     if (this.shown === 1) {
-      const median = this.restMotion.sort((a, b) => a - b)[this.restMotion.length >> 1];
+      const median = this.neutralMotion.sort((a, b) => a - b)[this.neutralMotion.length >> 1];
       this.threshold = Math.max(TURN_MOTION.luma, TURN_MOTION.ratio * median);
     }
     this.since = elapsed;
@@ -1070,9 +1089,9 @@ async function still(video) {
   return { blob, contentType: 'image/jpeg', events: [], duration: 0 };
 }
 
-/** What the browser tells of the device, for the metadata. */
+/** The device's data that the browser gives, for the metadata. */
 function deviceInfo() {
-  /** @type {any} Not all browsers have all of it. */
+  /** @type {any} Not all browsers have all members. */
   const navigator = globalThis.navigator ?? {};
   const { userAgentData, platform, userAgent } = navigator;
   const osType = userAgentData?.platform || platform;
@@ -1092,18 +1111,18 @@ export async function init(options) {
 
 // -------------------------------------------------------------------------------------------------------------------- framing
 
-/** Frames are looked at with this many pixels on their longer side, and a face's details with this many on its width. */
+/** Frames are analysed at this many pixels on their longer side, and a face's details at this many across its width. */
 const ANALYSED_PIXELS = 64;
 const DETAIL_PIXELS = 64;
 
-// The face is located without a model, by hand-made rules of what upright faces have in common under most light (a ratio template):
-// regions of a box around the face, each with its left, upper, right and lower side in parts of the box.
+// A ratio template locates the face without a model: hand-made rules of which regions of an upright face are brighter than others;
+// a region's left, upper, right and lower side are fractions of a box around the face.
 const REGIONS = [
   [0.14, 0.28, 0.42, 0.44], [0.58, 0.28, 0.86, 0.44], [0.14, 0.5, 0.38, 0.68], [0.62, 0.5, 0.86, 0.68], [0.43, 0.26, 0.57, 0.46],
   [0.22, 0.02, 0.78, 0.2], [0.38, 0.48, 0.62, 0.62], [0.3, 0.72, 0.7, 0.84], [0.34, 0.88, 0.66, 0.98],
 ];
 const [LEFT_EYE, RIGHT_EYE, LEFT_CHEEK, RIGHT_CHEEK, BRIDGE, FOREHEAD, NOSE, MOUTH, CHIN] = REGIONS.keys();
-/** Which region is brighter than which, and how much that counts. */
+/** Pairs of a brighter and a darker region, with their weight. */
 const BRIGHTER = [
   [FOREHEAD, LEFT_EYE, 1], [FOREHEAD, RIGHT_EYE, 1], [BRIDGE, LEFT_EYE, 1], [BRIDGE, RIGHT_EYE, 1],
   [LEFT_CHEEK, LEFT_EYE, 1.2], [RIGHT_CHEEK, RIGHT_EYE, 1.2], [NOSE, LEFT_EYE, 0.6], [NOSE, RIGHT_EYE, 0.6],
@@ -1113,14 +1132,16 @@ const BRIGHTER = [
 const FACE_ASPECT = 1.4;
 /** The first width of the box in pixels, the factor to the next, and how many positions it has per width. */
 const FACE_SIZES = { first: 8, factor: 1.2, positions: 9 };
-/** What the skin's colour, the box's size and a difference of both sides count, and a place near the face of the frame before. */
+/**
+ * Weights of skin colour, size of the box, difference between both sides, and nearness to the face of the frame before.
+ */
 const WEIGHTS = { skin: 4, size: 2, asymmetry: 1.2, continuity: 1 };
-/** From this score on it is a face. On frames without one the median is 4 to 8. */
+/** The lowest score of a face. On frames without a face the median is 4 to 8. */
 const FACE_SCORE = 10;
-/** Variance of luma below which a box shows nothing. */
+/** Variance of luma below which a box has no structure. */
 const MIN_VARIANCE = 60;
 
-/** How much a colour is like skin, 0 to 1: all skin is between red and yellow, whatever its brightness. */
+/** Likeness of a colour to skin, 0 to 1: the hue of skin lies between red and yellow at any brightness. */
 function skinLikeness(red, green, blue, luma) {
   if (luma < 25 || red <= blue) return 0;
   const warmth = (0.713 * (red - luma) - 0.564 * (blue - luma)) / (luma + 20);
@@ -1155,7 +1176,7 @@ class IntegralImage {
     }
   }
 
-  /** The mean within a rectangle, as far as that is in the picture; NaN outside. */
+  /** The mean over the part of a rectangle that is inside the picture; NaN if none is. */
   mean(table, left, top, right, bottom) {
     const { width, height, row } = this;
     if (left < 0) left = 0;
@@ -1168,7 +1189,7 @@ class IntegralImage {
   }
 }
 
-/** The ratio template in a box of one size, which is scored at any place. */
+/** The ratio template at one size of the box; `score` evaluates it at a position. */
 class RatioTemplate {
   constructor(integral, size) {
     const [across, down] = [Math.round(size), Math.round(size * FACE_ASPECT)];
@@ -1181,7 +1202,7 @@ class RatioTemplate {
     this.across = across;
     this.down = down;
     this.regions = REGIONS.map(rectangle);
-    // The skin of the face, and what is beside and above it.
+    // The skin of the face, and the areas beside and above it.
     this.inner = rectangle([0.15, 0.1, 0.85, 0.95]);
     this.outer = [[-0.25, 0, 0, 0.8], [1, 0, 1.25, 0.8], [0, -0.2, 1, -0.02]].map(rectangle);
     this.means = new Float64Array(REGIONS.length);
@@ -1191,11 +1212,11 @@ class RatioTemplate {
     return this.integral.mean(table, x + box[0], y + box[1], x + box[2], y + box[3]);
   }
 
-  /** How much the place is like a face; -Infinity where it is not at all. */
+  /** The score of a position; -Infinity if it cannot be a face. */
   score(x, y, before) {
     const { integral, size, across, down, regions, means } = this;
     for (let region = 0; region <= RIGHT_CHEEK; region += 1) means[region] = this.meanOf(integral.luma, x, y, regions[region]);
-    // Most boxes end here: beneath no eye a brighter cheek.
+    // Rejects most boxes early: neither cheek is brighter than the eye above it.
     if (means[LEFT_CHEEK] <= means[LEFT_EYE] && means[RIGHT_CHEEK] <= means[RIGHT_EYE]) return -Infinity;
     const mean = integral.mean(integral.luma, x, y, x + across, y + down);
     const variance = integral.mean(integral.squares, x, y, x + across, y + down) - mean * mean;
@@ -1226,7 +1247,9 @@ class RatioTemplate {
   }
 }
 
-/** The best box of a face in pixels; `undefined` where none is good enough. First a coarse search, then a fine one around its best box. */
+/**
+ * The best box of a face in pixels; `undefined` if none is good enough. A coarse search is refined around its best box.
+ */
 function locate(integral, before) {
   const { width, height } = integral;
   let best = { score: -Infinity };
@@ -1249,7 +1272,10 @@ function locate(integral, before) {
   return best.score >= FACE_SCORE ? best : undefined;
 }
 
-/** The mean fine gradient of luma over the coarse one, of a picture of a face: 0.25 where it is blurred, about 0.5 and more for noise. */
+/**
+ * The ratio of the mean fine to the mean coarse gradient of luma in a picture of a face: 0.25 if blurred, about 0.5 and
+ * more for noise.
+ */
 function fineness({ data, width, height }) {
   const luma = (x, y) => 0.299 * data[4 * (y * width + x)] + 0.587 * data[4 * (y * width + x) + 1] + 0.114 * data[4 * (y * width + x) + 2];
   let [fine, coarse] = [0, 0];
@@ -1263,17 +1289,19 @@ function fineness({ data, width, height }) {
   return coarse ? fine / coarse : 0;
 }
 
-// What a good frame has. Sizes are the face's width over the frame's shorter side, places are parts of the frame, light is mean luma, 0 to
-// 255, white the share of pixels without detail, motion is the mean change of luma from frame to frame. They are inside the service's bounds, so a good frame is one there, too.
+// Bounds of a good frame. Sizes are the face's width over the frame's shorter side, offsets are fractions of the frame, light is mean luma, 0 to
+// 255, white is the share of saturated pixels, motion is the mean change of luma from frame to frame. They lie inside the service's bounds.
 const BOUNDS = {
   size: [0.24, 0.78], height: 0.9, offset: { x: 0.2, y: 0.22 }, light: [50, 215], white: 0.35, motion: 7, sharpness: 0.27,
 };
-/** Luma from which on a pixel is white. */
+/** The lowest luma of a saturated pixel. */
 const WHITE = 250;
-/** By how much a frame may be worse than the bounds while the hint is `good`, so the hint does not flicker. */
+/**
+ * Hysteresis: the factor by which a frame may exceed the bounds while the hint is `good`, so the hint does not flicker.
+ */
 const TOLERANCE = 1.15;
 
-/** The luma of the frames that were looked at, for the motion of the next one. */
+/** The luma of analysed frames, for the motion of the next one. */
 const lumaOf = new WeakMap();
 
 /** @type {typeof import('./faceline.d.ts').framing} */
@@ -1287,7 +1315,7 @@ export function framing(image, previous, detail) {
   let face = null;
   if (found) {
     face = { x: found.x / width, y: found.y / height, width: found.width / width, height: found.height / height };
-    // Boxes jump by a pixel or two of the small picture: the mean with the frame before is steadier.
+    // Boxes jitter by a pixel or two of the small picture, so they are averaged with the box of the frame before.
     if (last && Math.abs(face.x - last.x) < face.width / 2 && Math.abs(face.y - last.y) < face.height / 2) {
       for (const side of Object.keys(face)) face[side] = (face[side] + last[side]) / 2;
     }
@@ -1308,7 +1336,7 @@ export function framing(image, previous, detail) {
   return answer;
 }
 
-/** The share of pixels without any detail, because the camera had too much light. */
+/** The share of saturated (overexposed) pixels in a rectangle. */
 function shareOfWhite({ pixels, width }, left, top, right, bottom) {
   let white = 0;
   for (let y = top; y < bottom; y += 1) {
@@ -1317,7 +1345,7 @@ function shareOfWhite({ pixels, width }, left, top, right, bottom) {
   return white / ((right - left) * (bottom - top));
 }
 
-/** Has the browser compile what the first frame needs, so its hint does not wait for that: before, while nobody sees the camera. */
+/** Makes the browser compile the analysis of frames before the camera is shown, so the first hint is not delayed. */
 function warmUp() {
   const [width, height] = [ANALYSED_PIXELS, 48];
   const data = new Uint8ClampedArray(4 * width * height).map((_, at) => (at * 7919) % 251);

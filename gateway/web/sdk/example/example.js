@@ -1,4 +1,4 @@
-// One capture from beginning to end: what a page needs of the SDK.
+// One capture from beginning to end, with all calls of the SDK that a page needs.
 import { init, openCamera } from '../faceline.js';
 
 const HINTS = {

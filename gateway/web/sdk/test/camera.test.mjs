@@ -1,4 +1,4 @@
-// How a capture takes and leaves cameras, with stand-ins for the browser's parts.
+// How a capture opens and releases cameras, with fakes of the browser's objects.
 
 import assert from 'node:assert/strict';
 import test, { afterEach, beforeEach } from 'node:test';

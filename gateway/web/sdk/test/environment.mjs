@@ -1,4 +1,4 @@
-// What the tests need of a browser in Node.js, and the test vectors of the repository.
+// Browser globals that the tests need in Node.js, and the test vectors of the repository.
 
 import { readFileSync } from 'node:fs';
 import { webcrypto } from 'node:crypto';

@@ -1,4 +1,4 @@
-// Stand-ins for the browser's parts that a capture uses, and a clock that tests move by hand.
+// Fakes of the browser's objects that a capture uses, and a clock that tests advance.
 
 /**
  * A target that surely removes the listeners of an aborted signal. Node.js keeps one such removal alive for each target only; garbage
@@ -91,7 +91,7 @@ export class Recorder {
   }
 }
 
-/** Of a canvas on which every picture is black. */
+/** The context of a canvas on which every picture is black. */
 const context = {
   drawImage() {},
   getImageData: (x, y, width, height) => ({ data: new Uint8ClampedArray(4 * width * height), width, height }),
@@ -122,10 +122,10 @@ export function hide(isHidden) {
   document.dispatchEvent(new Event('visibilitychange'));
 }
 
-/** Lets what was promised happen. */
+/** Runs the pending promise callbacks. */
 const settle = () => new Promise((resolve) => { setImmediate(resolve); });
 
-/** Lets what was promised happen, until `condition` holds. */
+/** Runs pending promise callbacks until `condition` holds. */
 export async function until(condition) {
   while (!condition()) await settle();
 }
@@ -151,7 +151,7 @@ export class Clock {
     Object.defineProperty(performance, 'now', { value: () => this.now, configurable: true });
   }
 
-  /** Lets time pass in milliseconds, and everything happen that is due then. */
+  /** Advances the time by some milliseconds, and runs everything that is due. */
   async pass(milliseconds) {
     const end = this.now + milliseconds;
     for (;;) {

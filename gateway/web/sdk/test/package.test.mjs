@@ -1,4 +1,4 @@
-// What is published: its size, its files, and that the types are those of the module.
+// The published package: its size, its files, and that the types match the module.
 
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// When a capture begins, when it drops a recording, and that nothing of it runs on, with stand-ins for the browser's parts and for time.
+// When a capture begins, when it drops a recording, and that nothing of it runs on, with fakes of the browser's objects and clock.
 
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';

@@ -1,4 +1,4 @@
-// The texts of both pages: complete in all languages, and there for all that can happen.
+// The texts of both pages: complete in all languages, and present for every state, problem and hint.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
