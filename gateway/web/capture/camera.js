@@ -85,8 +85,8 @@ export function look(sdk, video) {
 }
 
 /**
- * Analyses a picture of noise, so the browser compiles the analysis before the first frame. Compiling takes longer than the first hint
- * may take.
+ * Analyses a picture of noise, so the browser compiles the analysis before the first frame. Compiling takes longer than
+ * the first hint may take.
  */
 export function warmUp(sdk) {
   const times = 3;

@@ -1,7 +1,8 @@
 // The session of the page, and the address to which the page returns.
 //
-// Embedded: the integrator's back end opens `…/web/capture/?session=ID&returnUrl=URL#token=TOKEN`. The token is in the fragment, which no
-// server and no proxy logs. Demonstration: without `session` the page asks the service for one of the demo account.
+// Embedded: the integrator's back end opens `…/web/capture/?session=ID&returnUrl=URL#token=TOKEN`. The token is in
+// the fragment, which no server and no proxy logs. Demonstration: without `session` the page asks the service for one
+// of the demo account.
 
 /** The service: the pages lie in `web/capture/` and `web/playground/` below it, whatever prefix a proxy adds. */
 export const SERVICE = new URL('../../', import.meta.url);
@@ -13,8 +14,8 @@ function returnOrigins() {
 }
 
 /**
- * The address to return to, or null if it is not allowed. The author of a link chooses `returnUrl`, and the page must not redirect to
- * an address of another owner (open redirect).
+ * The address to return to, or null if it is not allowed. The author of a link chooses `returnUrl`, and the page must
+ * not redirect to an address of another owner (open redirect).
  */
 export function returnAddress(returnUrl, origins = returnOrigins()) {
   if (!returnUrl) return null;
@@ -24,7 +25,8 @@ export function returnAddress(returnUrl, origins = returnOrigins()) {
   } catch {
     return null;
   }
-  // `origin` of `javascript:` and the like is "null"; user and password would make a foreign address look like a known one.
+  // `origin` of `javascript:` and the like is "null"; user and password would make a foreign address look like a known
+  // one.
   return origins.includes(url.origin) && url.origin !== 'null' && !url.username && !url.password ? url : null;
 }
 
@@ -49,8 +51,8 @@ export function somebodyWaits(source) {
 }
 
 /**
- * Sends the outcome to the page that opened or frames this one, and returns. The outcome is no proof, since the person can forge it: a back end
- * asks the service for the status.
+ * Sends the outcome to the page that opened or frames this one, and returns. The outcome is no proof, since the person
+ * can forge it: a back end asks the service for the status.
  */
 export function leave(source, outcome) {
   const { session, returnTo } = source;
@@ -82,8 +84,8 @@ async function ask(path, options) {
 }
 
 /**
- * Whether the service is a demonstration: its path for new sessions takes POST only (405), and elsewhere does not exist (404). Rejects with
- * `offline` where nothing answers.
+ * Whether the service is a demonstration: its path for new sessions takes POST only (405), and elsewhere does not exist
+ * (404). Rejects with `offline` where nothing answers.
  */
 export async function hasDemonstration() {
   const { status } = await ask('web/demo/sessions');

@@ -10,16 +10,17 @@ const FINAL = ['insecure-context', 'unsupported', 'untrusted', 'no-session'];
 export const isOfCamera = (code) => CAMERA.includes(code);
 
 /**
- * The problem that an error of the SDK in the state `from` means for the person. The service answers alike (401) to a wrong token and to
- * the token of a session that has ended; a token that was accepted before is not wrong.
+ * The problem that an error of the SDK in the state `from` means for the person. The service answers alike (401) to a
+ * wrong token and to the token of a session that has ended; a token that was accepted before is not wrong.
  */
 export function problemOf(code, from) {
   return code === 'refused' && ['sending', 'judging'].includes(from) ? 'expired' : code;
 }
 
 /**
- * The remedy for the problem `code`, which occurred in the state `from`: `{event, label, advice}`, where `event` is one of the
- * machine's, `reload` for the whole page, or null if nothing on this page helps. `isDemonstration`: the page can get a session by itself.
+ * The remedy for the problem `code`, which occurred in the state `from`: `{event, label, advice}`, where `event` is one
+ * of the machine's, `reload` for the whole page, or null if nothing on this page helps. `isDemonstration`: the page can
+ * get a session by itself.
  */
 export function wayOut(code, from, isDemonstration) {
   const advice = isDemonstration && ['expired', 'refused'].includes(code) ? 'advice_demo' : 'advice';

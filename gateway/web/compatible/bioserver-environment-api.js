@@ -1,10 +1,10 @@
-// BioserverEnvironment for pages of the original service: whether a browser supports the capture. It tests for features, and
-// names browsers only for the text that a page shows.
+// BioserverEnvironment for pages of the original service: whether a browser supports the capture. It tests for
+// features, and names browsers only for the text that a page shows.
 
 (() => {
   /**
-   * The versions from which on browsers have all that these scripts and faceline.js use. Pages that share the gateway's origin need Safari 16.4
-   * (docs/web-capture.md).
+   * The versions from which on browsers have all that these scripts and faceline.js use. Pages that share the gateway's
+   * origin need Safari 16.4 (docs/web-capture.md).
    */
   const BROWSERS = [
     { name: 'Chrome', minimumVersion: '86' },

@@ -9,8 +9,8 @@
   const DOWNLOAD_SPEED_THRESHOLD = 500;
   const UPLOAD_BYTES = 256 * 1024;
   /**
-   * After this time there is no measurement, in milliseconds: the page must not wait for ever. At the thresholds the upload takes 4 s, and the
-   * download of 1 MiB 17 s.
+   * After this time there is no measurement, in milliseconds: the page must not wait for ever. At the thresholds the
+   * upload takes 4 s, and the download of 1 MiB 17 s.
    */
   const TIMEOUT = 25000;
   /** Most bytes that one call of `crypto.getRandomValues` fills. */

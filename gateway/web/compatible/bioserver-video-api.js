@@ -1,5 +1,6 @@
-// BioserverVideo for pages of the original service, over faceline.js, which is beside this script. The session's id alone authorises.
-// The parameters are verified with the keys that the same server publishes, so the trust is that of TLS.
+// BioserverVideo for pages of the original service, over faceline.js, which is beside this script. The session's id
+// alone authorises. The parameters are verified with the keys that the same server publishes, so the trust is that of
+// TLS.
 
 (() => {
   const script = new URL(document.currentScript.src);

@@ -1,5 +1,5 @@
-// The calls of the playground. Each takes its input, shows its exchanges in views that `view()` gives, and resolves with a summary:
-// `{tone, key, values}`, where `key` names a text.
+// The calls of the playground. Each takes its input, shows its exchanges in views that `view()` gives, and resolves
+// with a summary: `{tone, key, values}`, where `key` names a text.
 
 import { init } from '../sdk/faceline.js';
 import { SERVICE } from '../capture/entry.js';

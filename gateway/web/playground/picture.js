@@ -31,7 +31,8 @@ async function takePicture() {
   $('camera-cancel').onclick = () => dialog.close();
   try {
     stream = await openCamera();
-    // The dialog may have been closed and opened again during the browser's permission prompt; the new one has its own camera.
+    // The dialog may have been closed and opened again during the browser's permission prompt; the new one has its own
+    // camera.
     if (!isClosed) {
       video.srcObject = stream;
       await video.play();

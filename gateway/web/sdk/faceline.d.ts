@@ -56,8 +56,8 @@ export interface Result {
 }
 
 /**
- * Advice about the current frame. `good`: the person need not change anything. `no-face`: no face is found; the frame may
- * still be good, because the statistics behind hints miss some faces, so word the text accordingly.
+ * Advice about the current frame. `good`: the person need not change anything. `no-face`: no face is found; the frame
+ * may still be good, because the statistics behind hints miss some faces, so word the text accordingly.
  */
 export type Hint = 'good' | 'no-face' | 'too-far' | 'too-close' | 'off-centre' | 'too-dark' | 'too-bright' | 'blurred' | 'hold-still';
 
@@ -171,8 +171,8 @@ export interface InitOptions {
   /** What the back end got from `init-liveness-parameters`, unchanged. Without it `init` fetches them. */
   parameters?: Parameters;
   /**
-   * The keys that may have signed the parameters, from somewhere else than the service's own answers (pinned). Without it `init` takes those
-   * of the service's `/.well-known/jwks.json`, which proves no more than TLS does.
+   * The keys that may have signed the parameters, from somewhere else than the service's own answers (pinned). Without
+   * it `init` takes those of the service's `/.well-known/jwks.json`, which proves no more than TLS does.
    */
   keys?: KeySet | Key[];
   /** In place of the global `fetch`. Uploads with it report no progress but 0 and 1. */
@@ -181,7 +181,8 @@ export interface InitOptions {
 
 /**
  * Prepares a capture: checks the browser, fetches the parameters unless they are given, and verifies their signature.
- * Rejects with `insecure-context`, `unsupported`, `untrusted`, `offline`, `expired`, `refused`, `overloaded` or `protocol`.
+ * Rejects with `insecure-context`, `unsupported`, `untrusted`, `offline`, `expired`, `refused`, `overloaded` or
+ * `protocol`.
  */
 export function init(options: InitOptions): Promise<Capture>;
 
@@ -200,8 +201,8 @@ export interface CaptureOptions {
   /** For how long the framing must be good before the capture begins, in milliseconds; 800 unless given. */
   steadyTime?: number;
   /**
-   * After the page has been visible for this time, in milliseconds, the capture begins whatever the framing is. The time restarts when the
-   * person returns to the page. Never unless given; see `force`.
+   * After the page has been visible for this time, in milliseconds, the capture begins whatever the framing is. The
+   * time restarts when the person returns to the page. Never unless given; see `force`.
    */
   forceAfter?: number;
   /**
@@ -240,9 +241,10 @@ export class Capture extends EventTarget {
   readonly challenges: readonly Direction[];
   readonly state: State;
   /**
-   * Watches the camera, begins by itself once the framing is good, and records a still or a video. A recording that is interrupted (the page is
-   * hidden, the phone is turned, the camera gives no frames) is dropped, and the state goes back to `framing`.
-   * Rejects with `camera-denied`, `camera-missing`, `camera-busy`, `insecure-context`, `unsupported` or `aborted`.
+   * Watches the camera, begins by itself once the framing is good, and records a still or a video. A recording that is
+   * interrupted (the page is hidden, the phone is turned, the camera gives no frames) is dropped, and the state goes
+   * back to `framing`. Rejects with `camera-denied`, `camera-missing`, `camera-busy`, `insecure-context`, `unsupported`
+   * or `aborted`.
    */
   capture(options?: CaptureOptions): Promise<Recording>;
   /**
@@ -251,9 +253,10 @@ export class Capture extends EventTarget {
    */
   force(): void;
   /**
-   * Encrypts and uploads a recording, or a file with its media type. Repeats the same bytes on the answers that docs/capture-client.md lists, and waits
-   * while the device is offline. `upload` and `result` keep the screen on if the browser allows it, because a phone that locks closes its connections.
-   * Rejects with `offline`, `expired`, `refused`, `overloaded`, `too-large`, `protocol`, `untrusted` or `aborted`. Calling it again with the same
+   * Encrypts and uploads a recording, or a file with its media type. Repeats the same bytes on the answers that
+   * docs/capture-client.md lists, and waits while the device is offline. `upload` and `result` keep the screen on if
+   * the browser allows it, because a phone that locks closes its connections. Rejects with `offline`, `expired`,
+   * `refused`, `overloaded`, `too-large`, `protocol`, `untrusted` or `aborted`. Calling it again with the same
    * recording sends the same bytes.
    */
   upload(recording: Recording | Blob, options?: {
@@ -305,8 +308,8 @@ export function cameras(): Promise<MediaDeviceInfo[]>;
 export function recordingType(): string | undefined;
 
 /**
- * Analyses the frames of a playing video until the signal is aborted, at most `rate` times a second (15 unless given). The first
- * call comes with the first frame.
+ * Analyses the frames of a playing video until the signal is aborted, at most `rate` times a second (15 unless given).
+ * The first call comes with the first frame.
  */
 export function watchFraming(video: HTMLVideoElement, onFraming: (framing: Framing) => void, options?: {
   rate?: number;
@@ -322,9 +325,9 @@ export interface Pixels {
 }
 
 /**
- * The statistics of one frame of 64 pixels on its longer side (smaller faces than 8 pixels are not found, and more pixels take more time). Give
- * the answer for the frame before as `previous` to get `motion`, and the face's part of the frame, 64 pixels wide, as `detail` to get
- * `sharpness`; without them `motion` is 0 and `sharpness` 1.
+ * The statistics of one frame of 64 pixels on its longer side (smaller faces than 8 pixels are not found, and more
+ * pixels take more time). Give the answer for the frame before as `previous` to get `motion`, and the face's part of
+ * the frame, 64 pixels wide, as `detail` to get `sharpness`; without them `motion` is 0 and `sharpness` 1.
  */
 export function framing(image: Pixels, previous?: Framing, detail?: Pixels): Framing;
 
@@ -332,8 +335,8 @@ export function framing(image: Pixels, previous?: Framing, detail?: Pixels): Fra
 export function challenges(seed: number, count: number): Promise<Direction[]>;
 
 /**
- * Verifies the signature of parameters, and resolves with them. Rejects with `untrusted` if no key of `keys` verifies it. Neither the
- * device's clock nor the validity of the certificates is checked.
+ * Verifies the signature of parameters, and resolves with them. Rejects with `untrusted` if no key of `keys` verifies
+ * it. Neither the device's clock nor the validity of the certificates is checked.
  */
 export function verifyParameters(parameters: Parameters, keys: KeySet | Key[]): Promise<Parameters>;
 
@@ -351,7 +354,8 @@ export interface EncryptedMedia {
 }
 
 /**
- * Encrypts a file with AES-256-GCM in chunks. Key and nonce prefix are drawn anew unless given; give them only to check test vectors.
+ * Encrypts a file with AES-256-GCM in chunks. Key and nonce prefix are drawn anew unless given; give them only to check
+ * test vectors.
  */
 export function encryptMedia(file: Blob | Uint8Array, options: {
   session: string;
@@ -364,7 +368,7 @@ export function encryptMedia(file: Blob | Uint8Array, options: {
 }): Promise<EncryptedMedia>;
 
 /**
- * Encrypts claims as a compact JWE (ECDH-ES+A256KW, A256GCM) for a certificate (base64 of DER). Rejects with `protocol` if the JWE would be longer than
- * the service accepts.
+ * Encrypts claims as a compact JWE (ECDH-ES+A256KW, A256GCM) for a certificate (base64 of DER). Rejects with `protocol`
+ * if the JWE would be longer than the service accepts.
  */
 export function sealMetadata(claims: object, certificate: string): Promise<string>;

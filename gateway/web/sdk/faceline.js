@@ -1,5 +1,5 @@
-// Faceline's capture SDK: one ES module without dependencies and without a build step. faceline.d.ts documents its exports;
-// docs/capture-client.md describes the protocol.
+// Faceline's capture SDK: one ES module without dependencies and without a build step. faceline.d.ts documents its
+// exports; docs/capture-client.md describes the protocol.
 
 export const version = '0.1.0';
 
@@ -101,7 +101,8 @@ export async function verifyParameters(parameters, keys) {
   const { signature, ...unsigned } = parameters;
   const [header, attached, value, ...rest] = String(signature).split('.');
   if (value === undefined || rest.length) throw untrusted('they have no signature');
-  // JSON.stringify restores the text that was signed: members keep their order, and numbers are written as ECMAScript does.
+  // JSON.stringify restores the text that was signed: members keep their order, and numbers are written as ECMAScript
+  // does.
   const payload = base64url(utf8(JSON.stringify(unsigned)));
   if (attached && attached !== payload) throw untrusted('the signature is for something else');
   let alg;
@@ -354,8 +355,8 @@ function errorOf(answer) {
 }
 
 /**
- * Sends until an answer is final. Without an answer, and after 408 and 5xx, it retries after 1 s, 2 s, 4 s ... 30 s; after 429, 503 and 409
- * as `Retry-After` says. Throws the last error at `deadline` (by `Date.now()`).
+ * Sends until an answer is final. Without an answer, and after 408 and 5xx, it retries after 1 s, 2 s, 4 s ... 30 s;
+ * after 429, 503 and 409 as `Retry-After` says. Throws the last error at `deadline` (by `Date.now()`).
  * @typedef {{ status: number, text: string, retryAfter: string | null }} Answer
  * @param {() => Promise<Answer | undefined>} send
  * @param {{ deadline: number, signal?: AbortSignal, onWait?: (error: FacelineError, delay: number) => void }} limits
@@ -387,8 +388,8 @@ class Service {
   }
 
   /**
-   * Sends one GET request; resolves with `undefined` if no answer arrives in time. `fetch` alone has only the system's time limit, which is
-   * too long if the network drops packets silently.
+   * Sends one GET request; resolves with `undefined` if no answer arrives in time. `fetch` alone has only the system's
+   * time limit, which is too long if the network drops packets silently.
    */
   async ask(path, headers, { deadline, signal }) {
     const fetch = this.ownFetch ?? globalThis.fetch.bind(globalThis);
@@ -497,8 +498,8 @@ export async function openCamera({ deviceId, facingMode = 'user', width = 1280, 
 /** VP8 first, since any device encodes it in real time. */
 const RECORDING_TYPES = ['video/webm;codecs=vp8', 'video/mp4;codecs=avc1.42E01F', 'video/webm', 'video/mp4'];
 /**
- * MP4 first in WebKit, which all browsers of iPhones use: iOS 18.4 and 18.5 record an upright phone on its side in WebM (WebKit bug 290223), and
- * iPhones encode H.264 in hardware, VP8 in software.
+ * MP4 first in WebKit, which all browsers of iPhones use: iOS 18.4 and 18.5 record an upright phone on its side in WebM
+ * (WebKit bug 290223), and iPhones encode H.264 in hardware, VP8 in software.
  */
 const WEBKIT_RECORDING_TYPES = ['video/mp4;codecs=avc1.42E01F', 'video/mp4', 'video/webm;codecs=vp8', 'video/webm'];
 const BITS_PER_SECOND = 4_000_000;
@@ -658,8 +659,8 @@ const VIDEO_LENGTH = 3500;
 /** How often a recording checks that frames come, in milliseconds. */
 const FRAME_CHECK_INTERVAL = 250;
 /**
- * A recording has stalled after this many checks without a frame: the service judges a frozen video as an attack. Checks are counted
- * instead of time, since a busy main thread delays them as it delays frames.
+ * A recording has stalled after this many checks without a frame: the service judges a frozen video as an attack.
+ * Checks are counted instead of time, since a busy main thread delays them as it delays frames.
  */
 const STALL_CHECKS = 6;
 /** The same limit while the recorder starts or stops, which takes longer on some devices. */
@@ -667,8 +668,9 @@ const START_CHECKS = 20;
 /** After this many checks without a frame, while the page is visible, the camera counts as not working. */
 const FRAMING_CHECKS = FIRST_FRAME_TIMEOUT / FRAME_CHECK_INTERVAL;
 
-// Lengths of the steps of a challenge, in milliseconds. A step lasts as long as its minimum at least, until the motion that it asks for was
-// seen and has ended, and no longer than its maximum. The service accepts a turn up to 1 s after the next challenge was shown.
+// Lengths of the steps of a challenge, in milliseconds. A step lasts as long as its minimum at least, until the motion
+// that it asks for was seen and has ended, and no longer than its maximum. The service accepts a turn up to 1 s after
+// the next challenge was shown.
 const NEUTRAL_POSE = { min: 1500, max: 1500 };
 const TURN = { min: 2500, max: 7000 };
 const AHEAD = { min: 1700, max: 3500 };
@@ -762,8 +764,8 @@ export class Capture extends EventTarget {
   }
 
   /**
-   * Calls a function of the caller with each `detail` of an event while `work` runs. As a listener, a function that throws cannot
-   * end a capture's frames, or make an accepted upload look refused.
+   * Calls a function of the caller with each `detail` of an event while `work` runs. As a listener, a function that
+   * throws cannot end a capture's frames, or make an accepted upload look refused.
    */
   async #telling(type, callback, work) {
     const listener = (event) => callback(event.detail);
@@ -838,7 +840,8 @@ export class Capture extends EventTarget {
   }
 
   /**
-   * Resolves when the framing has been good for long enough, or `force` was called. Rejects if the camera gives no frames.
+   * Resolves when the framing has been good for long enough, or `force` was called. Rejects if the camera gives no
+   * frames.
    * @param {HTMLVideoElement} video
    * @param {import('./faceline.d.ts').CaptureOptions} options
    * @param {AbortSignal} signal
@@ -872,14 +875,16 @@ export class Capture extends EventTarget {
       watchFraming(video, (found) => {
         checksLeft = FRAMING_CHECKS;
         this.#emit('hint', found);
-        // A forced capture also waits for a new frame: the last one of a hidden page or of a muted camera is out of date.
+        // A forced capture also waits for a new frame: the last one of a hidden page or of a muted camera is out of
+        // date.
         if ((isForced || found.stability === 1) && !document.hidden) end();
       }, { steadyTime, signal: watching.signal });
     });
   }
 
   /**
-   * Records a video; resolves with `undefined` if it was interrupted: the page was hidden, the phone was turned, or no frames came.
+   * Records a video; resolves with `undefined` if it was interrupted: the page was hidden, the phone was turned, or no
+   * frames came.
    * @param {HTMLVideoElement} video
    * @param {MediaStream} stream
    * @param {string} type
@@ -1115,8 +1120,8 @@ export async function init(options) {
 const ANALYSED_PIXELS = 64;
 const DETAIL_PIXELS = 64;
 
-// A ratio template locates the face without a model: hand-made rules of which regions of an upright face are brighter than others;
-// a region's left, upper, right and lower side are fractions of a box around the face.
+// A ratio template locates the face without a model: hand-made rules of which regions of an upright face are brighter
+// than others; a region's left, upper, right and lower side are fractions of a box around the face.
 const REGIONS = [
   [0.14, 0.28, 0.42, 0.44], [0.58, 0.28, 0.86, 0.44], [0.14, 0.5, 0.38, 0.68], [0.62, 0.5, 0.86, 0.68], [0.43, 0.26, 0.57, 0.46],
   [0.22, 0.02, 0.78, 0.2], [0.38, 0.48, 0.62, 0.62], [0.3, 0.72, 0.7, 0.84], [0.34, 0.88, 0.66, 0.98],
@@ -1289,8 +1294,9 @@ function fineness({ data, width, height }) {
   return coarse ? fine / coarse : 0;
 }
 
-// Bounds of a good frame. Sizes are the face's width over the frame's shorter side, offsets are fractions of the frame, light is mean luma, 0 to
-// 255, white is the share of saturated pixels, motion is the mean change of luma from frame to frame. They lie inside the service's bounds.
+// Bounds of a good frame. Sizes are the face's width over the frame's shorter side, offsets are fractions of the frame,
+// light is mean luma, 0 to 255, white is the share of saturated pixels, motion is the mean change of luma from frame to
+// frame. They lie inside the service's bounds.
 const BOUNDS = {
   size: [0.24, 0.78], height: 0.9, offset: { x: 0.2, y: 0.22 }, light: [50, 215], white: 0.35, motion: 7, sharpness: 0.27,
 };

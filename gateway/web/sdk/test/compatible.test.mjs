@@ -1,5 +1,5 @@
-// The scripts for pages of the original service, without a browser: what they do with the service's answers, and which names they have. The page in
-// deploy/e2e/browser/original-style goes through them with a camera.
+// The scripts for pages of the original service, without a browser: what they do with the service's answers, and which
+// names they have. The page in deploy/e2e/browser/original-style goes through them with a camera.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -1,8 +1,8 @@
 // Fakes of the browser's objects that a capture uses, and a clock that tests advance.
 
 /**
- * A target that surely removes the listeners of an aborted signal. Node.js keeps one such removal alive for each target only; garbage
- * collection may take the others.
+ * A target that surely removes the listeners of an aborted signal. Node.js keeps one such removal alive for each target
+ * only; garbage collection may take the others.
  */
 class Target extends EventTarget {
   addEventListener(type, listener, options = {}) {

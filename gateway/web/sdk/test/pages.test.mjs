@@ -1,4 +1,5 @@
-// Parts of the capture page that need no browser: where it returns to, what helps when something fails, and the screen on which people wait.
+// Parts of the capture page that need no browser: where it returns to, what helps when something fails, and the screen
+// on which people wait.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

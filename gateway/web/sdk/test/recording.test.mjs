@@ -1,4 +1,5 @@
-// When a capture begins, when it drops a recording, and that nothing of it runs on, with fakes of the browser's objects and clock.
+// When a capture begins, when it drops a recording, and that nothing of it runs on, with fakes of the browser's objects
+// and clock.
 
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';

@@ -1,4 +1,5 @@
-// A service that answers a session's calls as a test says, with parameters that it signs for the certificate of the vectors.
+// A service that answers a session's calls as a test says, with parameters that it signs for the certificate of the
+// vectors.
 
 import { createServer } from 'node:http';
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
@@ -12,8 +13,8 @@ export const SESSION = '7b4e38f6-de53-4dd5-a8b8-985833f771d2';
 
 export class Service {
   /**
-   * Answers to uploads and to questions for the status, first ones first: `{ status, headers, body }`, `'broken'` for a broken connection, or
-   * `'silent'` for one on which nothing comes.
+   * Answers to uploads and to questions for the status, first ones first: `{ status, headers, body }`, `'broken'` for a
+   * broken connection, or `'silent'` for one on which nothing comes.
    */
   uploads = [];
   statuses = [];

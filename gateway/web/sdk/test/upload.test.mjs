@@ -1,4 +1,5 @@
-// The reaction of a capture to each answer of the service, over real connections. Waits are a thousand times shorter, and are recorded.
+// The reaction of a capture to each answer of the service, over real connections. Waits are a thousand times shorter,
+// and are recorded.
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
