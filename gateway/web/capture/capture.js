@@ -145,7 +145,7 @@ const states = {
       // A person who cannot see the button may need it most.
       live.polite.textContent = text('camera.now_there');
     }, FORCE_AFTER);
-    // The SDK goes on by itself with a recording that it began anew.
+    // The SDK continues by itself with a recording that it has restarted.
     if (how !== 'restarted') record();
   },
 

@@ -57,7 +57,7 @@ export function somebodyWaits(source) {
 export function leave(source, outcome) {
   const { session, returnTo } = source;
   const message = { type: 'faceline-capture', session, outcome };
-  // The content policy of this page (`frame-ancestors`) decides who can show it in a frame, so any such page may know.
+  // `frame-ancestors` of this page's content policy limits the pages that can frame it, so any origin may get the message.
   if (isFramed()) parent.postMessage(message, '*');
   for (const origin of returnTo ? [returnTo.origin] : returnOrigins()) window.opener?.postMessage(message, origin);
   if (isFramed()) return;

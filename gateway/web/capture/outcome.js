@@ -32,7 +32,7 @@ export function resultView(elements) {
     image.alt = text('result.image');
     image.onload = () => {
       if (!box) return;
-      // The face stands in the middle of the frame, as far as the picture reaches.
+      // Centres the face in the frame, as far as the picture extends.
       const middle = [(box.x + box.width / 2) / image.naturalWidth, (box.y + box.height / 2) / image.naturalHeight];
       image.style.objectPosition = middle.map((part) => `${Math.round(100 * Math.min(1, Math.max(0, part)))}%`).join(' ');
     };

@@ -25,7 +25,7 @@
     const isSupported = Boolean(navigator.mediaDevices?.getUserMedia && window.MediaRecorder && window.crypto?.subtle);
     return {
       envDetected: {
-        // No system is excluded where its browser has what is needed.
+        // No operating system is excluded if its browser has the features.
         os: { isSupported: true, isMobile, supportedList: SYSTEMS },
         browser: { isSupported, supportedList: BROWSERS },
       },

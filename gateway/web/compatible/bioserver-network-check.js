@@ -36,7 +36,7 @@
   }
 
   /**
-   * Kilobits a second, without the latency, as far as that can be told apart: one latency measured may be larger than
+   * Kilobits a second, without the latency, as far as they can be separated: one latency measured may be larger than
    * the next.
    */
   const rate = (bytes, milliseconds, latency) => Math.round(8 * bytes / Math.max(milliseconds - latency, milliseconds / 2, 1));
@@ -69,7 +69,7 @@
   }
 
   /**
-   * Measures, and tells `onNetworkCheckUpdate` the outcome, or `undefined` if it takes too long; `errorFn` gets the
+   * Measures, and calls `onNetworkCheckUpdate` with the outcome, or with `undefined` if it takes too long; `errorFn` gets the
    * error of a request.
    */
   async function connectivityMeasure({ onNetworkCheckUpdate, errorFn, ...addresses } = {}) {

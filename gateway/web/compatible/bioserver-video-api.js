@@ -85,7 +85,7 @@
   /** `positionInfo` for a frame. In active mode pages have no element for light. */
   function positionOf({ hint, face, offset, motion }, isActive) {
     const light = isActive ? (face ? 'GOOD' : 'MOVE_BACK_INTO_FRAME') : undefined;
-    // The person's own directions: what is right in the frame of a camera is the person's left.
+    // Directions from the person's view: the right of a camera's frame is the person's left.
     const sideways = offset.x > 0 ? 'CENTER_MOVE_RIGHT' : 'CENTER_MOVE_LEFT';
     const upright = offset.y > 0 ? 'CENTER_MOVE_UP' : 'CENTER_MOVE_DOWN';
     const positions = {

@@ -1,5 +1,5 @@
-// BioserverVideoUI for pages of the original service: draws guidance over the page's video, and the best image. What a
-// screen reader says is in an element of role `status`; nothing moves for people who ask for reduced motion.
+// BioserverVideoUI for pages of the original service: draws guidance over the page's video, and the best image. The text for
+// screen readers is in an element of role `status`; nothing moves for people who ask for reduced motion.
 
 (() => {
   const SVG = 'http://www.w3.org/2000/svg';
@@ -32,7 +32,7 @@
 
   // ------------------------------------------------------------------------------------------------------------- video overlay
 
-  /** A drawing over a video, which follows its size, with what a screen reader says. */
+  /** A drawing over a video, which follows its size, with the text for screen readers. */
   class Overlay {
     constructor(video) {
       this.video = video;

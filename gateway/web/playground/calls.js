@@ -89,7 +89,7 @@ export async function verify({ pictures, fields, keys, view }) {
   return { tone: isSame ? 'good' : 'notice', key: isSame ? 'verify.same' : 'verify.different', values };
 }
 
-/** A `fetch` for the SDK that shows what it does; repeated calls to one address are shown once. */
+/** A `fetch` for the SDK that shows its calls; repeated calls to one address are shown once. */
 function shownFetch(view) {
   const views = new Map();
   return async (url, options = {}) => {

@@ -7,7 +7,7 @@ const SHOWN_CHARACTERS = 48;
 // Longer texts without a blank are shortened where a request is shown: pictures in base64.
 const LONG_TEXT = /"([A-Za-z0-9+/=_-]{400,})"/g;
 
-/** JSON with line breaks. The tokens stay as they came: parsing and writing anew would change numbers. */
+/** JSON with line breaks. The tokens stay unchanged: parsing and serialising would change numbers. */
 export function indented(json) {
   let depth = 0;
   const line = () => `\n${'  '.repeat(depth)}`;
@@ -85,7 +85,7 @@ export function exchangeView(container) {
       await navigator.clipboard.writeText($('.curl').textContent);
       copy.textContent = text('answers.copied');
     } catch {
-      // Without https there is no clipboard: the person copies what is selected.
+      // Without https there is no clipboard API: the text is selected for the person to copy.
       getSelection().selectAllChildren($('.curl'));
     }
   });

@@ -1,4 +1,4 @@
-// The playground, without a browser: what it writes about a call does the same call, whatever the pictures are called.
+// The playground, without a browser: its curl lines send the same call, for any file name.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';

@@ -26,7 +26,7 @@ afterEach(async () => {
   await service.stop();
 });
 
-/** A capture with a camera: the states that it told, and how it ended. */
+/** A capture with a camera: its states, and its outcome. */
 async function begin(options, video = new Video()) {
   const capture = await init({ baseUrl: `${service.url}/`, session: SESSION });
   clock = new Clock();

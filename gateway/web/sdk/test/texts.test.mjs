@@ -23,7 +23,7 @@ const pages = Object.fromEntries(['capture', 'playground'].map((page) => {
   return [page, { texts: Object.fromEntries(texts), html: read(`${page}/index.html`), script: scripts.map((name) => read(`${page}/${name}`)).join('\n') }];
 }));
 
-// The keys that scripts put together of what the SDK tells.
+// Keys that scripts build from values of the SDK.
 const terminal = union('ReplayStatus').filter((status) => !['INITIALIZED', 'IN_PROGRESS'].includes(status));
 const made = {
   capture: [
