@@ -1,4 +1,4 @@
-// BioserverVideoUI for pages of the original service: draws guidance over the page's video, and the best image. The text for
+// BioserverVideoUI for pages of the original service: guidance over the page's video, and the best image. The text for
 // screen readers is in an element of role `status`; nothing moves for people who ask for reduced motion.
 
 (() => {
