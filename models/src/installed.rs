@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Manifest, Model};
 
-/// The record's file name. The record is written last: a folder without it is no installation.
+/// The record's file name. Provisioning writes the record last, so a folder without it is no installation.
 pub(crate) const RECORD: &str = "installed.toml";
 
 /// Size and checksum of an installed file.

@@ -1,4 +1,4 @@
-//! The installed models, as the worker finds them.
+//! The installed models, as the worker opens them.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -18,19 +18,19 @@ pub struct Repository {
     files: BTreeSet<PathBuf>,
 }
 
-/// A model's file with its input and output.
+/// The file of an installed model with its description.
 #[derive(Clone, Debug)]
 pub struct InstalledModel<'a> {
     /// `<dir>/<name>/<version>/model.onnx`
     pub path: PathBuf,
-    /// Its input and output.
+    /// The model's entry in the manifest.
     pub spec: &'a Model,
 }
 
-/// Why the models cannot be used.
+/// Reasons why the models cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
-    /// Nothing has been fetched yet.
+    /// The cache directory holds no installation.
     #[error("no models are installed in {0}: run `faceline-models fetch`")]
     NotInstalled(PathBuf),
     /// The installation's record cannot be read.
@@ -141,7 +141,7 @@ impl Repository {
         InstalledModel { path: self.dir.join(model_path(spec)), spec }
     }
 
-    /// The liveness calibration that an operator made, `<dir>/liveness-calibrations/<name>.toml`.
+    /// Reads the liveness calibration that an operator made, `<dir>/liveness-calibrations/<name>.toml`.
     ///
     /// # Errors
     /// There is no such file, or it is no liveness calibration.
@@ -155,7 +155,7 @@ impl Repository {
             .map_err(|reason| RepositoryError::LivenessCalibration { path, reason })
     }
 
-    /// One of the free pictures, by name, as in `obama.jpg`.
+    /// The path of one of the free pictures, by name, as in `obama.jpg`.
     #[must_use]
     pub fn picture(&self, name: &str) -> Option<PathBuf> {
         self.manifest.pictures.contains_key(name).then(|| self.dir.join(picture_path(name)))
@@ -171,7 +171,7 @@ impl Repository {
 /// The file of an operator's liveness calibration in the cache `dir`.
 #[must_use]
 pub fn liveness_calibration_path(dir: &Path, name: &str) -> PathBuf {
-    // A name is one part of a path, whatever the settings say.
+    // The name must stay one path component, even if the settings contain a separator.
     let name = name.replace(['/', '\\'], "_");
     dir.join("liveness-calibrations").join(format!("{name}.toml"))
 }

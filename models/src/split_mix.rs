@@ -1,8 +1,8 @@
 //! Pseudorandom numbers that are the same on every machine and in every version: published error rates and the tables of
 //! `reference/` depend on them.
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). It passes BigCrush. It is
-/// written out here because no release of a library can change its sequence then.
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014), which passes BigCrush.
+/// The code is here because a new release of a library could change the sequence.
 #[derive(Clone, Debug)]
 pub struct SplitMix64(u64);
 

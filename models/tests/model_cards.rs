@@ -6,7 +6,7 @@ use faceline_models::manifest::Manifest;
 
 const CARDS: &str = include_str!("../../docs/model-cards.md");
 
-/// What a card has to say, by the first cell of its rows.
+/// Sections that every card must have, by the first cell of their rows.
 const SECTIONS: [&str; 8] =
     ["purpose", "source", "training data", "input", "good for", "figures", "recalibrate", "ethics"];
 

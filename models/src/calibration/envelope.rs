@@ -1,15 +1,16 @@
-//! A calibration table that holds for each of several groups of people: the upper envelope of their false acceptance rates.
+//! A calibration table whose rates hold for each of several groups of people: the upper envelope of the groups' rates.
 
 use super::fit::{Fit, LAST_KNOT, rounded};
 use super::table::{Calibration, CalibrationError, LOG10_FAR_TAIL};
 use crate::evaluation::Labelled;
 
-/// The least number of people of a group that is judged. 40 people of one picture have 780 impostor pairs, so that the rates
-/// from 0.56 down to 0.032 have [`SUPPORT`] pairs: six points, which place the group's offset. Between random halves of groups
-/// of 50 to 220 people the envelope's similarity at a rate of 1e-3 had a standard deviation of 0.012.
+/// Minimum number of people in a group that is judged. 40 people with one picture each have 780 impostor pairs, so the
+/// rates from 0.56 down to 0.032 have [`SUPPORT`] pairs. These are six points, which determine the group's offset.
+/// Between random halves of groups of 50 to 220 people, the envelope's similarity at a rate of 1e-3 had a standard
+/// deviation of 0.012.
 pub const PEOPLE_OF_A_GROUP: usize = 40;
 
-/// From this number of people on, a group has a table of its own, with a tail of its own.
+/// Minimum number of people for which a group gets its own table with its own tail.
 const PEOPLE_OF_A_TABLE: usize = 450;
 
 /// Impostor pairs that must lie above a threshold before a scaled curve is fitted to its rate.
@@ -22,7 +23,8 @@ pub struct Envelope {
     pub table: Calibration,
     /// The groups that it covers.
     pub groups: Vec<GroupCurve>,
-    /// Groups of fewer than [`PEOPLE_OF_A_GROUP`] people, or whose similarities do not vary: their names and numbers of people.
+    /// Groups of fewer than [`PEOPLE_OF_A_GROUP`] people, or whose similarities do not vary: names and numbers of
+    /// people.
     pub left_out: Vec<(String, usize)>,
 }
 
@@ -31,9 +33,9 @@ pub struct Envelope {
 pub struct GroupCurve {
     /// The group's name.
     pub name: String,
-    /// Its people with a face.
+    /// Number of its people with a face.
     pub people: usize,
-    /// Impostor pairs, of at most [`super::PICTURES_A_PERSON`] pictures a person.
+    /// Number of impostor pairs, from at most [`super::PICTURES_A_PERSON`] pictures a person.
     pub impostors: u64,
     /// The similarity at a rate.
     pub curve: Curve,
@@ -44,10 +46,9 @@ pub struct GroupCurve {
 pub enum Curve {
     /// A table of the group's own.
     Own(Calibration),
-    /// The table of all people with its similarities moved: `offset + scale * similarity`. Few people do not show rare rates,
-    /// and their common rates say how far their similarities are moved. The scale is one for all such groups: with a scale of
-    /// its own for each group, the extrapolation to 1e-3 varied twice as much between halves. The tail is that of
-    /// all people.
+    /// The table of all people with transformed similarities: `offset + scale * similarity`. Few people do not show
+    /// rare rates, so their common rates determine the offset. All such groups share one scale: with a scale of its own
+    /// for each group, the extrapolation to 1e-3 varied twice as much between halves. The tail is that of all people.
     Scaled {
         /// Similarity that is added.
         offset: f64,
@@ -68,8 +69,8 @@ impl Curve {
 }
 
 impl Envelope {
-    /// The envelope of `all`, a table of people drawn at random, and of groups of people. The people of the groups may be
-    /// others than those of `all`, and may have one picture each.
+    /// Computes the envelope of `all`, a table of people drawn at random, and of groups of people. The groups may
+    /// contain other people than those of `all`, with one picture each.
     ///
     /// # Errors
     /// [`CalibrationError::NoGroup`] if no group has enough people.
@@ -111,10 +112,10 @@ impl Envelope {
     }
 }
 
-/// What is known of a group by itself.
+/// The fit of one group on its own.
 enum GroupFit {
     Few,
-    /// Similarities at the same rates: of all people, and within the group.
+    /// Pairs of similarities at the same rates: among all people, and within the group.
     Points {
         points: Vec<(f64, f64)>,
         impostors: u64,
@@ -144,7 +145,8 @@ impl GroupFit {
         Self::Points { points: supported.map(point).collect(), impostors: impostors.count() }
     }
 
-    /// The number of impostor pairs and the curve; `None` where there are too few people, or similarities that do not vary.
+    /// The number of impostor pairs and the curve. `None` if there are too few people, or if the similarities do not
+    /// vary.
     fn curve(self, scale: f64) -> Option<(u64, Curve)> {
         match self {
             Self::Few => None,
@@ -158,7 +160,7 @@ impl GroupFit {
     }
 }
 
-/// The slope of least squares that lines through the points of all groups share, each group weighted by its people.
+/// The least-squares slope that lines through the points of all groups share. Each group is weighted by its people.
 fn common_scale<'p>(groups: impl Iterator<Item = (usize, &'p [(f64, f64)])>) -> f64 {
     let (mut covariance, mut variance) = (0.0, 0.0);
     for (people, points) in groups {
@@ -198,7 +200,7 @@ mod tests {
         Fit::new("all", &people(&pictures(1500, 2, 1)), 2).unwrap().table
     }
 
-    /// How often a claimed rate of 1e-3 is observed among many other people who look alike.
+    /// The observed rate over the claimed rate of 1e-3, among many other people who look alike.
     fn ratio(table: &Calibration, common: f64) -> f64 {
         let others = alike(1500, common, 99).compare(2).impostors().clone();
         others.rate(table.similarity(-3.0)) / 1e-3

@@ -5,19 +5,19 @@ use super::table::{Calibration, CalibrationError, LOG10_FAR_TAIL};
 use super::tail::Tail;
 use crate::evaluation::{BootstrapSamples, Histogram, Impostor, Labelled};
 
-/// Pictures of a person that are used at most; otherwise a few people with hundreds of pictures would decide the table. Measured
-/// between random halves of Labeled Faces in the Wild: where one half's table claims 1e-4, the rate in the other half has a
-/// standard deviation of 0.08 decades. With all pictures in the table it is 0.12 decades.
+/// Maximum number of pictures of a person. Without it, a few people with hundreds of pictures would determine the
+/// table. Measured between random halves of Labeled Faces in the Wild: where the table of one half claims 1e-4, the
+/// rate in the other half has a standard deviation of 0.08 decades. With all pictures in the table it is 0.12 decades.
 pub const PICTURES_A_PERSON: usize = 5;
 
 /// Impostor pairs that must lie above a threshold before its rate counts as observed.
 const SUPPORT: f64 = 100.0;
 
-/// Decades beyond the rarest observed rate for which the table follows the tail. Beyond these it is a straight line to
-/// similarity 1.
+/// Number of decades beyond the rarest observed rate for which the table follows the tail. Beyond them it is a straight
+/// line to similarity 1.
 const TAIL_DECADES: i32 = 4;
 
-/// Highest similarity of a knot of the tail. Closer to 1, the straight line to similarity 1 would be nearly a jump.
+/// Highest similarity of a knot of the tail. With a knot closer to 1, the line to similarity 1 would be nearly a jump.
 pub(super) const LAST_KNOT: f64 = 0.9;
 
 /// A fitted table with the data behind it.
@@ -27,7 +27,7 @@ pub struct Fit {
     pub table: Calibration,
     /// The tail that the table follows beyond the data.
     pub tail: Tail,
-    /// Pairs of people that were set aside. Their pictures are places in the set that `new` was given.
+    /// Pairs of people that were set aside. Their pictures are indices into the set that `new` received.
     pub doubtful: Vec<Doubtful>,
     /// Number of impostor pairs that the table was fitted to.
     pub impostors: u64,
@@ -36,9 +36,9 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Fits a table to labelled embeddings, at most [`PICTURES_A_PERSON`] a person. It sets wrong labels aside first. The table
-    /// begins with quantiles of the impostor similarities, as far as there are enough pairs, with bootstrap intervals over people.
-    /// A [`Tail`] follows, then a straight line to a rate of 10^-18 at similarity 1.
+    /// Fits a table to labelled embeddings, at most [`PICTURES_A_PERSON`] a person. It sets wrong labels aside first.
+    /// The table begins with quantiles of the impostor similarities where there are enough pairs, with bootstrap
+    /// intervals over people. A [`Tail`] follows, then a straight line to a rate of 10^-18 at similarity 1.
     ///
     /// # Errors
     /// There are too few impostor pairs or too few different similarities.
@@ -79,7 +79,7 @@ impl Fit {
     }
 }
 
-/// Knots at the quantiles with enough pairs: one each quarter decade, and some more where the rate is near 1.
+/// Knots at the quantiles with enough pairs: one per quarter decade, and some more where the rate is near 1.
 fn quantiles(impostors: &Histogram) -> Vec<(f64, f64)> {
     let high = [0.999, 0.99, 0.97, 0.9, 0.75].map(f64::log10);
     let low = (1..40).map(|step| -0.25 * f64::from(step));
@@ -97,7 +97,7 @@ fn quantiles(impostors: &Histogram) -> Vec<(f64, f64)> {
     knots
 }
 
-/// Knots each half decade beyond the last observed knot, shifted to continue it without a jump.
+/// One knot per half decade beyond the last observed knot, shifted to continue it without a jump.
 fn beyond(tail: &Tail, (similarity, log10_far): (f64, f64)) -> Vec<(f64, f64)> {
     let start = tail.log10_rate_at(similarity.max(tail.from));
     let mut knots = Vec::new();
@@ -112,7 +112,7 @@ fn beyond(tail: &Tail, (similarity, log10_far): (f64, f64)) -> Vec<(f64, f64)> {
     knots
 }
 
-/// Rounds to a multiple of `1 / steps`: digits beyond the histogram's bins have no meaning.
+/// Rounds to a multiple of `1 / steps`. Digits finer than the histogram's bins carry no information.
 pub(super) fn rounded(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
 }
@@ -127,7 +127,8 @@ mod tests {
         Fit::new("synthetic", &people(pictures), 2).unwrap()
     }
 
-    /// log10 of the rate at which random directions reach a cosine: numerically, of the density (1 - s^2)^((d - 3) / 2).
+    /// log10 of the rate at which random directions reach a cosine, from the density (1 - s^2)^((d - 3) / 2),
+    /// integrated numerically.
     fn true_log10_far(similarity: f64) -> f64 {
         let density = |s: f64| (1.0 - s * s).powf((DIMENSIONS as f64 - 3.0) / 2.0);
         let integral = |from: f64| {
@@ -149,7 +150,7 @@ mod tests {
         }
         let observed = fit.table.intervals().len();
         assert!(observed > 20 && held * 100 >= observed * 85, "{held} of {observed}");
-        // Two decades beyond the data the tail claims rates that are hardly too low, and not much too high.
+        // Two decades beyond the data, the rates that the tail claims are hardly too low and not much too high.
         let last = fit.table.intervals()[observed - 1].0;
         for beyond in [0.05, 0.1] {
             let claimed = fit.table.log10_far((last + beyond) as f32);

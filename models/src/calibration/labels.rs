@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use super::tail::Tail;
 use crate::evaluation::{Histogram, Impostor, Labelled};
 
-/// How many pairs of people with right labels a whole data set may lose on average.
+/// Expected number of pairs of people with right labels that are set aside in a whole data set.
 const WRONGLY_SET_ASIDE: f64 = 0.05;
 
-/// The most similar part of the impostor pairs, which is searched for wrong labels.
+/// Share of the impostor pairs, the most similar ones, that is searched for wrong labels.
 const SEARCHED: f64 = 1e-3;
 
-/// Two people with pictures that are too similar for two people. Their pairs do not count as impostors.
+/// Two people with pictures too similar for two people. Their pairs do not count as impostors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doubtful {
     /// The two people.
@@ -22,15 +22,15 @@ pub struct Doubtful {
     pub pairs: usize,
 }
 
-/// Sets aside all pairs between two people if one of the pairs is more similar than the tail of all others allows: so similar
-/// that 0.05 such pairs are expected in the whole set.
+/// Sets aside all pairs between two people if one of the pairs is more similar than the tail of all others allows. The
+/// limit is the similarity that 0.05 pairs of the whole set are expected to reach.
 ///
-/// This finds both kinds of wrong label, since all wrong pairs of a picture under a wrong name are between that name and the
-/// right one. The tail is then fitted again, until no further pair is found. This ends early, because the fit ignores the exact
-/// similarities of its most similar pairs and takes the heaviest shape that fits. Twins and close relatives are set aside, too:
-/// a false acceptance rate is about people drawn at random.
+/// This finds both kinds of wrong label, since all wrong pairs of a picture under a wrong name are between that name
+/// and the right one. The tail is then fitted again, until no further pair is found. Few rounds suffice, because the
+/// fit ignores the exact similarities of its most similar pairs and takes the heaviest shape that fits. Twins and close
+/// relatives are set aside, too: a false acceptance rate is defined for people drawn at random.
 ///
-/// The pairs are removed from `impostors`.
+/// The function removes the pairs from `impostors`.
 pub(super) fn set_aside(labelled: &Labelled, impostors: &mut Histogram, threads: usize) -> Vec<Doubtful> {
     let candidates = labelled.impostors_above(impostors.threshold(SEARCHED), threads);
     let (mut known, mut doubtful) = (BTreeSet::new(), Vec::new());
@@ -59,7 +59,7 @@ pub(super) fn similarities(labelled: &Labelled, people: [u32; 2]) -> Vec<f32> {
         |person| (0..labelled.identities().len()).filter(move |row| labelled.identities()[*row] == person);
     rows(people[0])
         .flat_map(|one| rows(people[1]).map(move |other| (one, other)))
-        // Equal to the bit to those of the comparison of all pairs: the product of two floats does not depend on their order.
+        // Bit-identical to the comparison of all pairs: the product of two floats does not depend on their order.
         .map(|(one, other)| labelled.similarity(one, other))
         .collect()
 }

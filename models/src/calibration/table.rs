@@ -14,7 +14,7 @@ pub(super) const LOG10_FAR_TAIL: f64 = -18.0;
 /// A table that ships with this crate.
 struct Shipped {
     name: &'static str,
-    /// The embedding's algorithm, for which alone the table was measured.
+    /// The embedding's algorithm. The table was measured for no other.
     algorithm: &'static str,
     text: &'static str,
 }
@@ -50,7 +50,7 @@ pub struct Calibration {
     pub(super) intervals: Vec<(f64, f64, f64)>,
 }
 
-/// Why a calibration table cannot be used or made.
+/// Reasons why a calibration table cannot be used or made.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
     /// No table has this name.
@@ -58,7 +58,7 @@ pub enum CalibrationError {
         "there is no calibration table named `{0}`: make it with `faceline-models calibrate`, add it to the manifest under [[calibrations]], and fetch again"
     )]
     Unknown(String),
-    /// The table that ships was measured for another algorithm, so its rates would be wrong.
+    /// The shipped table was measured for another algorithm, so its rates would be wrong.
     #[error(
         "the calibration table `{name}` was measured for {measured_for} and not for {algorithm}: make one with `faceline-models calibrate --name NAME`, and add it to the manifest under [[calibrations]]"
     )]
@@ -67,13 +67,13 @@ pub enum CalibrationError {
         name: String,
         /// The algorithm of the installed embedding.
         algorithm: String,
-        /// The algorithm that the table is for.
+        /// The algorithm for which the table was measured.
         measured_for: &'static str,
     },
-    /// The manifest has no embedding for which there could be a table.
+    /// The manifest has no embedding, so no table applies.
     #[error("the manifest has no model for the embedding")]
     NoEmbedding,
-    /// The text is no TOML of this form.
+    /// The text is not TOML in the format of a table.
     #[error("the calibration table is not of the form: {0}")]
     Form(#[from] toml::de::Error),
     /// The table does not have the properties of a calibration.
@@ -87,7 +87,7 @@ pub enum CalibrationError {
     /// No group has enough people for an envelope.
     #[error("no group has {people} people with a face, and an envelope over groups needs one that has")]
     NoGroup {
-        /// The least number of people.
+        /// The minimum number of people.
         people: usize,
     },
     /// There are too few pairs for a table.
@@ -101,7 +101,7 @@ pub enum CalibrationError {
 }
 
 impl Calibration {
-    /// The table of this name that ships with this crate, for embeddings of `algorithm`.
+    /// The shipped table of this name, for embeddings of `algorithm`.
     ///
     /// # Errors
     /// No table has this name, or it was measured for another algorithm.
@@ -118,12 +118,12 @@ impl Calibration {
         Self::parse(table.text)
     }
 
-    /// Reads a table: TOML with `name` and `knots`, which are pairs of similarity and log10 of the rate. `intervals` is optional:
-    /// triples of a knot's similarity and the ends of its rate's confidence interval.
+    /// Reads a table: TOML with `name` and `knots`, which are pairs of similarity and log10 of the rate. `intervals` is
+    /// optional: triples of a knot's similarity and the ends of the confidence interval of log10 of its rate.
     ///
     /// # Errors
-    /// The text has another form, the table is not monotone or does not cover -1 to 1, or an interval does not contain the rate of
-    /// a knot.
+    /// The text has another format, the table is not monotone or does not cover -1 to 1, or an interval does not
+    /// contain the rate of a knot.
     pub fn parse(text: &str) -> Result<Self, CalibrationError> {
         let table: Self = toml::from_str(text)?;
         table.check()?;
@@ -152,7 +152,7 @@ impl Calibration {
         10f64.powf(self.log10_far(similarity)).clamp(FAR_FLOOR, 1.0)
     }
 
-    /// The similarity at which log10 of the false acceptance rate has a value, in [-1, 1].
+    /// The similarity, in [-1, 1], at which the false acceptance rate has the given log10.
     #[must_use]
     pub fn similarity(&self, log10_far: f64) -> f64 {
         let end = self.knots.partition_point(|(_, knot)| *knot > log10_far).clamp(1, self.knots.len() - 1);
@@ -172,7 +172,7 @@ impl Calibration {
         &self.intervals
     }
 
-    /// The table as TOML, with one line a knot.
+    /// The table as TOML, with one line for each knot.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut text = format!("name = {}\nknots = [\n", toml::Value::from(self.name.as_str()));
@@ -290,7 +290,7 @@ mod tests {
             let similarity = step as f32 / 100.0;
             assert!(worst.log10_far(similarity) >= random.log10_far(similarity) - 1e-3, "{similarity}");
         }
-        // The threshold of 1e-3 moves by a tenth, since pairs of one origin resemble each other more.
+        // The threshold of 1e-3 rises by about a tenth, since people of one origin resemble each other more.
         assert!(worst.similarity(-3.0) - random.similarity(-3.0) > 0.08);
     }
 

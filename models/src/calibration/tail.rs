@@ -2,8 +2,8 @@
 
 use crate::evaluation::Histogram;
 
-/// The tail begins at the similarity that this fraction of impostor pairs reaches. It is rare enough for the excesses to follow
-/// the limit law, and common enough to be measured well.
+/// The tail begins at the similarity that this fraction of impostor pairs reaches. The fraction is small enough for the
+/// excesses to follow the limit law, and large enough to be measured well.
 const RATE: f64 = 1e-3;
 
 /// Minimum number of pairs of a fit. Where [`RATE`] leaves fewer, the tail begins at a higher rate, up to [`HIGHEST_RATE`].
@@ -12,8 +12,8 @@ const PAIRS: f64 = 1000.0;
 /// Highest rate at which a tail may begin.
 const HIGHEST_RATE: f64 = 1e-2;
 
-/// The most similar tenth of the tail's pairs is censored: only their number counts, not their similarities, because wrong
-/// labels would decide there.
+/// Fraction of the tail's pairs, the most similar ones, that is censored. Only their number counts and not their
+/// similarities, because wrong labels would dominate there.
 const CENSORED: f64 = 0.1;
 
 /// Classes between the tail's beginning and the censored pairs.
@@ -25,16 +25,16 @@ const LIKELIHOOD_RATIO: f64 = 1.92;
 /// The rates of the most similar impostor pairs: `rate * (1 + shape * x / scale)^(-1 / shape)` at `x` beyond `from`
 /// (peaks over threshold: Pickands 1975; Coles, *An Introduction to Statistical Modeling of Extreme Values*, 4).
 ///
-/// A similarity is at most 1, and 1 can be reached. So the shape is not positive, as for every bounded variable, and the tail's
-/// end, `from - scale / shape`, does not lie below 1. Of the shapes that fulfil this and that the data does not refute (a
-/// likelihood ratio test at 5 %), the fit takes the largest: the heaviest tail makes the most careful claims.
+/// A similarity is at most 1, and can reach 1. So the shape is not positive, as for every bounded variable, and the
+/// tail's end, `from - scale / shape`, is not below 1. The fit takes the largest shape that fulfils this and that the
+/// data does not refute (a likelihood ratio test at 5 %): the heaviest tail makes the most conservative claims.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tail {
     /// The similarity at which the tail begins.
     pub from: f64,
     /// log10 of the rate there.
     pub log10_rate: f64,
-    /// The excess over which the rate falls to 1/e at the tail's beginning.
+    /// The excess over which the rate falls to 1/e, at the beginning of the tail.
     pub scale: f64,
     /// 0 for an exponential tail, negative for a tail with an end.
     pub shape: f64,
@@ -101,8 +101,8 @@ fn log_survival(x: f64, scale: f64, shape: f64) -> f64 {
     if inner <= -1.0 { f64::NEG_INFINITY } else { -inner.ln_1p() / shape }
 }
 
-/// The log-likelihood of excesses in classes. `at_or_above` has how many excesses reach each edge; those beyond the last edge
-/// are one class.
+/// The log-likelihood of excesses in classes. `at_or_above` has the number of excesses that reach each edge. Those
+/// beyond the last edge form one class.
 fn log_likelihood(edges: &[f64], at_or_above: &[f64], scale: f64, shape: f64) -> f64 {
     let survival: Vec<f64> = edges.iter().map(|edge| log_survival(*edge, scale, shape).exp()).collect();
     let class = |count: f64, probability: f64| if count > 0.0 { count * probability.ln() } else { 0.0 };

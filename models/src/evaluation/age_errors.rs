@@ -4,7 +4,7 @@
 pub const AGE_BANDS: [(u16, u16); 10] =
     [(0, 5), (6, 12), (13, 17), (18, 24), (25, 29), (30, 39), (40, 49), (50, 59), (60, 74), (75, u16::MAX)];
 
-/// The ages that most callers ask about: first and last year.
+/// The range of ages that most callers ask about: first and last year.
 pub const MIDDLE_AGES: (u16, u16) = (13, 39);
 
 /// Age limits that callers compare an estimate with, in years.
@@ -35,19 +35,19 @@ pub struct AgeErrors {
     pub age: f64,
 }
 
-/// How an age limit divides people.
+/// Division of people by an age limit and their estimates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AgeThreshold {
     /// The limit in years.
     pub years: u16,
-    /// Of the people below the limit, the part with an estimate at or above it; `None` where there are no such people.
+    /// Share of the people below the limit whose estimate is at or above it. `None` without people below the limit.
     pub younger_passed: Option<f64>,
-    /// Of the people at or above the limit, the part with an estimate below it; `None` where there are no such people.
+    /// Share of the people at or above the limit whose estimate is below it. `None` without such people.
     pub older_refused: Option<f64>,
 }
 
 impl AgeErrors {
-    /// The errors for people from `first` to before the end of year `last`; `None` where there are no such people.
+    /// The errors for people from age `first` to the end of year `last`. `None` if there are no such people.
     #[must_use]
     pub fn of(pairs: &[AgePair], (first, last): (u16, u16)) -> Option<Self> {
         let years = f32::from(first)..f32::from(last) + 1.0;
@@ -77,7 +77,7 @@ impl AgePair {
 }
 
 impl AgeThreshold {
-    /// How an age limit divides these people.
+    /// Computes both shares for the limit `years`.
     #[must_use]
     pub fn of(pairs: &[AgePair], years: u16) -> Self {
         let at = f32::from(years);

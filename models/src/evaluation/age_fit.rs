@@ -3,26 +3,30 @@
 use super::age_errors::{AGE_BANDS, AgePair};
 use crate::manifest::AgeCorrection;
 
-/// Means of the age models, in years, at which the curve has its points. They lie closer below 32, where age limits lie.
+/// Means of the age models, in years, at which the curve has its points. They are closer together below 32, since age
+/// limits lie there.
 const MEANS: [f64; 7] = [0.0, 8.0, 15.0, 22.0, 32.0, 50.0, 70.0];
 
-/// Weight of the uncorrected age at each point, as a part of the weight of all faces. It decides only where hardly any face lies.
+/// Weight of the uncorrected age at each point, as a part of the weight of all faces. It matters only where there are
+/// hardly any faces.
 const PRIOR: f64 = 0.0005;
 
-/// Below this error, in years, a face counts by its squared error, above it by its error.
+/// Error in years up to which a face counts with its squared error. Above it, the face counts with its absolute error.
 const SMALL_ERROR: f64 = 0.5;
 
-/// After this many solutions the curve moves by less than a tenth of a year.
+/// Number of solutions after which the curve moves by less than a tenth of a year.
 const ITERATIONS: usize = 100;
 
-/// The curve with the smallest mean absolute error over several sources, in which each pair has the uncorrected mean of the age models
-/// as its estimate. Each source has the same weight, and within it each of [`AGE_BANDS`] that it has.
+/// Fits the curve with the smallest mean absolute error over several sources. The estimate of each pair is the
+/// uncorrected mean of the age models. All sources have the same weight, and within a source all of its [`AGE_BANDS`]
+/// have.
 ///
-/// Iteratively reweighted least squares (Huber's loss) for the ages at seven fixed means; a point below the one before it is raised to it.
+/// The ages at seven fixed means come from iteratively reweighted least squares (Huber's loss). A point below the one
+/// before it is raised to it.
 #[must_use]
 pub fn fit_age_correction(sources: &[&[AgePair]]) -> AgeCorrection {
     let faces: Vec<(AgePair, f64)> = sources.iter().flat_map(|pairs| weighted(pairs)).collect();
-    // Without faces the prior alone is the curve.
+    // Without faces, the curve is the prior alone.
     let total = faces.iter().map(|(_, weight)| weight).sum::<f64>().max(1.0);
     let mut ages = MEANS;
     for _ in 0..ITERATIONS {
@@ -56,7 +60,8 @@ fn weighted(pairs: &[AgePair]) -> impl Iterator<Item = (AgePair, f64)> {
     pairs.iter().map(move |pair| (*pair, 1.0 / (f64::from(counts[band(pair.age)]) * bands as f64)))
 }
 
-/// The piece of the curve that a mean lies on, and where on it: 0 at its start, 1 at its end. The first and the last go on.
+/// The piece of the curve that contains a mean, and the position on it: 0 at its start, 1 at its end. The first and the
+/// last piece extend beyond their ends.
 fn piece(mean: f64) -> (usize, f64) {
     let piece = MEANS.partition_point(|point| *point < mean).clamp(1, MEANS.len() - 1) - 1;
     (piece, (mean - MEANS[piece]) / (MEANS[piece + 1] - MEANS[piece]))

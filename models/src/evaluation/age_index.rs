@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use super::fold::Fold;
 use super::index::{self, Fault, INDEX, IndexError, Row};
 
-/// Ages of people, in years.
+/// Valid ages of people, in years.
 const AGES: std::ops::RangeInclusive<f32> = 0.0..=125.0;
 
 /// The pictures of `ROOT/index.csv` with the ages of the people that they show.
 ///
-/// The file is comma-separated text (RFC 4180) in UTF-8. Its first line names the columns: `path` is a picture's path below the
-/// folder, `age` the age in years, whole or not. Other columns are ignored.
+/// The file is comma-separated text (RFC 4180) in UTF-8. Its first line names the columns. `path` is a picture's path
+/// below the folder, and `age` the age in years, whole or not. Other columns are ignored.
 #[derive(Clone, Debug)]
 pub struct AgeIndex {
     /// Each picture with its age, in the file's order.

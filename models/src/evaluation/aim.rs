@@ -2,7 +2,7 @@
 
 use super::attack_errors::AttackErrors;
 
-/// What a threshold is chosen for.
+/// The aim of a choice of threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Aim {
     /// APCER of the worst species at most this share, the mean over the sources that have attacks.
@@ -12,8 +12,8 @@ pub enum Aim {
 }
 
 impl Aim {
-    /// The threshold that meets the aim and costs least of the other rate: the lowest one for an APCER, the highest for a BPCER.
-    /// It is one of the scores. `None` if no source has presentations of the kind, or no score meets the aim.
+    /// The threshold that meets the aim at the lowest other rate: the lowest threshold for an APCER, the highest for a
+    /// BPCER. It is one of the scores. `None` if no source has presentations of the kind, or no score meets the aim.
     #[must_use]
     pub fn threshold<'a>(self, sources: impl IntoIterator<Item = &'a AttackErrors>) -> Option<f32> {
         let sources: Vec<&AttackErrors> = sources.into_iter().collect();
@@ -34,7 +34,7 @@ impl Aim {
         match self {
             Self::Apcer(aim) => {
                 apcer(first)?;
-                // APCER falls with the threshold, so the scores are parted where the aim is met.
+                // APCER falls with the threshold, so all scores that meet the aim follow those that do not.
                 let at = scores.partition_point(|score| apcer(*score).is_some_and(|rate| rate > aim));
                 scores.get(at).copied()
             }
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn the_threshold_meets_the_aim_at_the_least_price() {
         let one = source(5, 0, 1);
-        // Above 7 are two of ten prints; up to 7 are three of ten living people.
+        // Two of ten prints are above 7; three of ten living people are at or below 7.
         assert_eq!(Aim::Apcer(0.2).threshold([&one]), Some(7.0));
         assert_eq!(Aim::Bpcer(0.3).threshold([&one]), Some(7.0));
         assert_eq!(Aim::Apcer(0.0).threshold([&one]), Some(9.0));
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_large_source_weighs_no_more_than_a_small_one() {
         let (small, large) = (source(20, 10, 1), source(10, 0, 50));
-        // All of the small source's prints, and none of the large one's, lie above 9.
+        // All prints of the small source are above 9, and none of the large one's.
         assert_eq!(Aim::Apcer(0.5).threshold([&small, &large]), Some(9.0));
     }
 

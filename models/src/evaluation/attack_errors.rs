@@ -1,13 +1,15 @@
 //! Error rates of presentation attack detection (ISO/IEC 30107-3).
 //!
-//! APCER: the share of the attack presentations of one species that are classified as bona fide. BPCER: the share of the bona fide
-//! presentations that are classified as attacks. APNRR and BPNRR: the shares without a response. Error rates are of the
-//! presentations with a response. The worst species counts, not the mean of all.
+//! APCER: the share of the attack presentations of one species that are classified as bona fide. BPCER: the share of
+//! the bona fide presentations that are classified as attacks. Both are shares of the presentations with a response.
+//! APNRR and BPNRR: the shares without a response. The result for attacks is the rate of the worst species, not the
+//! mean of all.
 //!
-//! A presentation attack shows an instrument (PAI) to the capture device, and a species (PAIS) is a class of instruments made in a
-//! common way. A picture or video that was changed digitally and handed in as a file shows no instrument: it attacks behind the
-//! capture device (injection), which presentation attack detection cannot see. Such rows are counted on their own, and have no part
-//! in the worst case, the equal error rate, fits and thresholds. The same deepfake shown on a screen is a species.
+//! A presentation attack shows an instrument (PAI) to the capture device. A species (PAIS) is a class of instruments
+//! made in a common way. A digitally changed picture or video that is sent as a file shows no instrument: it is an
+//! injection attack, which bypasses the capture device and which presentation attack detection cannot see. Such rows
+//! are counted separately, and are excluded from the worst case, the equal error rate, fits and thresholds. The same
+//! deepfake shown on a screen is a species.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +25,9 @@ pub struct Responses {
     pub without: usize,
 }
 
-/// Whether a label is of a digital manipulation that was injected, and not presented: `deepfake` or `injected`, also with a hyphen
-/// and more after it. Another label, such as `screen-deepfake`, is a species of presentation attacks.
+/// Whether a label means a digital manipulation that was injected, not presented: `deepfake` or `injected`, alone or
+/// followed by a hyphen and more text. Any other label, such as `screen-deepfake`, is a species of presentation
+/// attacks.
 #[must_use]
 pub fn is_injected(label: &str) -> bool {
     matches!(label.split('-').next(), Some("deepfake" | "injected"))
@@ -32,13 +35,14 @@ pub fn is_injected(label: &str) -> bool {
 
 /// An error rate with its 95 % interval over subjects.
 ///
-/// The interval is by bootstrap over subjects. Where that cannot show a spread (all subjects without an error, or all with nothing
-/// but errors), or where each subject has one presentation, it is the exact binomial one of the number of subjects.
+/// The interval is by bootstrap over subjects. It is the exact binomial interval of the number of subjects if each
+/// subject has one presentation, or if the bootstrap cannot show a spread: all subjects are without errors, or all have
+/// errors only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ErrorRate {
     /// The share, 0 to 1.
     pub share: f64,
-    /// `None` with one subject that has both errors and others.
+    /// `None` if there is one subject, with errors and correct results.
     pub interval: Option<Interval>,
 }
 
@@ -72,7 +76,7 @@ impl Responses {
         share(self.scores().filter(|score| *score > threshold).count(), self.scores().count())
     }
 
-    /// The share of the scores up to a threshold: the BPCER of bona fide presentations. `None` without scores.
+    /// The share of the scores at or below a threshold: the BPCER of bona fide presentations. `None` without scores.
     #[must_use]
     pub fn up_to(&self, threshold: f32) -> Option<f64> {
         share(self.scores().filter(|score| *score <= threshold).count(), self.scores().count())
@@ -114,7 +118,7 @@ pub struct AttackErrors {
     pub bona_fide: Responses,
     /// Attack presentations, by species.
     pub attacks: BTreeMap<String, Responses>,
-    /// Digital manipulations that were injected, by label. They are no presentation attacks.
+    /// Digital manipulations that were injected, by label. They are not presentation attacks.
     pub injected: BTreeMap<String, Responses>,
 }
 
@@ -130,8 +134,8 @@ pub struct DetPoint {
 }
 
 impl AttackErrors {
-    /// Adds a presentation of a subject. `attack` is the species, or the label of what was injected; `None` for a bona fide
-    /// presentation. `score` is `None` where it could not be judged.
+    /// Adds a presentation of a subject. `attack` is the species or the label of an injected manipulation; `None` for a
+    /// bona fide presentation. `score` is `None` if the presentation could not be judged.
     pub fn add(&mut self, attack: Option<&str>, subject: &str, score: Option<f32>) {
         let responses = match attack {
             Some(label) if is_injected(label) => self.injected.entry(label.to_owned()).or_default(),
@@ -253,7 +257,7 @@ mod tests {
     #[test]
     fn bounds_are_over_subjects() {
         let mut errors = AttackErrors::default();
-        // One subject in ten is always rejected: the bounds are those of ten draws, not of a thousand.
+        // One subject in ten is always rejected: the bounds are those of ten trials, not of a thousand.
         for subject in 0..10 {
             for _ in 0..100 {
                 errors.add(None, &subject.to_string(), Some(if subject == 0 { 0.0 } else { 1.0 }));
@@ -272,7 +276,7 @@ mod tests {
     fn where_the_bootstrap_shows_no_spread_the_bounds_are_exact() {
         let mut errors = AttackErrors::default();
         for subject in 0..20 {
-            // Many pictures of a person are no more witnesses than one.
+            // Many pictures of a person give no more evidence than one.
             for _ in 0..9 {
                 errors.add(None, &subject.to_string(), Some(1.0));
             }

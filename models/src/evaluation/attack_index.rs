@@ -7,10 +7,10 @@ use super::index::{self, INDEX, IndexError, Row};
 /// The label of a bona fide presentation.
 const LIVE: &str = "live";
 
-/// Ends of the names of video files, in lower case.
+/// File name extensions of videos, in lower case.
 const VIDEO_ENDS: [&str; 5] = ["mp4", "m4v", "mov", "webm", "mkv"];
 
-/// What a presentation was recorded as.
+/// The form in which a presentation was recorded.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Medium {
     /// One picture.
@@ -22,7 +22,7 @@ pub enum Medium {
 }
 
 impl Medium {
-    /// By the file's name; a folder has frames.
+    /// The medium of a file by its name. A folder has frames.
     fn of(path: &Path) -> Self {
         let end = path.extension().map(|end| end.to_string_lossy().to_lowercase());
         if path.is_dir() {
@@ -44,7 +44,7 @@ impl Medium {
         }
     }
 
-    /// Whether it has many frames.
+    /// Whether it has several frames.
     #[must_use]
     pub fn is_clip(self) -> bool {
         self != Self::Picture
@@ -56,19 +56,19 @@ impl Medium {
 pub struct Presentation {
     /// The file, or the folder of frames.
     pub path: PathBuf,
-    /// What it is.
+    /// The form of the recording.
     pub medium: Medium,
     /// The species of the attack; `None` for a living person (a bona fide presentation).
     pub attack: Option<String>,
-    /// The person, by the column `subject`; its own path where there is none.
+    /// The person, from the column `subject`; the presentation's own path if there is none.
     pub subject: String,
-    /// Where the picture is from, by the column `source`; the folder's name where there is none.
+    /// The source of the picture, from the column `source`; the folder's name if there is none.
     pub source: String,
 }
 
-/// The pictures, videos and folders of frames that `ROOT/index.csv` names in its column `path`. Its column `label` has `live` or the
-/// species of an attack. Columns `subject` and `source` are optional. Where there is no such file: all files in the folder and below
-/// it, as bona fide presentations.
+/// Lists the pictures, videos and folders of frames that `ROOT/index.csv` names in its column `path`. Its column
+/// `label` is `live` or the species of an attack. Columns `subject` and `source` are optional. Without this file, all
+/// files in the folder and below it are bona fide presentations.
 ///
 /// # Errors
 /// An unreadable folder or file, a list without the columns, or no picture at all.

@@ -17,16 +17,17 @@ pub struct Accuracy {
     pub mean: f64,
     /// The standard error of that mean.
     pub standard_error: f64,
-    /// How many pairs were decided.
+    /// Number of pairs that were decided.
     pub pairs: usize,
 }
 
 /// A pair: its similarity, and whether it is genuine.
 type Pair = (f32, bool);
 
-/// Decides balanced pairs in ten folds of people, each by the threshold that is best for the other nine: the protocol of LFW's
-/// view 2, but with pairs that are drawn here. A fold has 300 genuine and 300 impostor pairs, or fewer where there are not as
-/// many. A person is drawn first, then two pictures. `None` where a fold has no genuine pair or a single person.
+/// Decides balanced pairs in ten folds of people, each by the threshold that is best for the other nine folds. This is
+/// the protocol of LFW's view 2, but with pairs that are drawn here. A fold has 300 genuine and 300 impostor pairs, or
+/// fewer if there are not as many. A person is drawn first, then two pictures. `None` if a fold has no genuine pair or
+/// only one person.
 #[must_use]
 pub fn balanced_accuracy(labelled: &Labelled) -> Option<Accuracy> {
     let mut random = SplitMix64::new(0);
@@ -99,10 +100,10 @@ fn distinct(count: usize, mut draw: impl FnMut() -> [usize; 2]) -> BTreeSet<[usi
     pairs
 }
 
-/// The threshold that decides most of the pairs rightly, in the middle between two similarities.
+/// The threshold that decides the most pairs correctly, midway between two similarities.
 fn best_threshold(mut pairs: Vec<Pair>) -> f32 {
     pairs.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
-    // All are accepted at first; each step rejects one pair more.
+    // At first all pairs are accepted. Each step rejects one more pair.
     let mut right = pairs.iter().filter(|(_, genuine)| *genuine).count();
     let (mut best, mut threshold) = (right, f32::NEG_INFINITY);
     for (index, (similarity, genuine)) in pairs.iter().enumerate() {
@@ -125,7 +126,7 @@ fn share_right(pairs: &[Pair], threshold: f32) -> f64 {
 mod tests {
     use super::*;
 
-    /// People on the axes of a space; a part of the pictures points at the next person instead.
+    /// People on the axes of a space. Some of the pictures point at the next person instead.
     fn people(count: u32, wrong: u32) -> Labelled {
         let mut labelled = Labelled::new();
         for person in 0..count {

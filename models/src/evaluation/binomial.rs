@@ -6,8 +6,8 @@ use super::bootstrap::Interval;
 
 /// The 95 % interval of a proportion after `errors` of `trials` independent trials (Clopper and Pearson, 1934). `None` without trials.
 ///
-/// Its lower end is the proportion at which so many or more errors have a probability of 2.5 %, its upper end that at which so many
-/// or fewer have: quantiles of beta distributions.
+/// At its lower end, `errors` or more have a probability of 2.5 %. At its upper end, `errors` or fewer have. Both ends
+/// are quantiles of beta distributions.
 #[must_use]
 pub fn exact_interval(errors: usize, trials: usize) -> Option<Interval> {
     if trials == 0 {
@@ -20,8 +20,8 @@ pub fn exact_interval(errors: usize, trials: usize) -> Option<Interval> {
     Some(Interval { low, high })
 }
 
-/// The normal deviate of a rate: the inverse of the distribution function of the standard normal distribution (probit), on which
-/// DET curves are plotted.
+/// The normal deviate of a rate: the inverse of the distribution function of the standard normal distribution (probit).
+/// The axes of DET curves show it.
 #[must_use]
 pub fn normal_deviate(rate: f64) -> f64 {
     Normal::standard().inverse_cdf(rate.clamp(0.0, 1.0))
@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn bounds_are_those_of_the_tables() {
-        // No error has the closed form 1 - 0.025^(1/n); the others are from Clopper and Pearson's tables.
+        // Without errors there is the closed form 1 - 0.025^(1/n). The other cases are from Clopper and Pearson's
+        // tables.
         for (errors, trials, low, high) in
             [(0, 20, 0.0, 0.1684), (20, 20, 0.8316, 1.0), (1, 10, 0.0025, 0.4450), (5, 10, 0.1871, 0.8129)]
         {

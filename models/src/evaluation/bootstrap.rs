@@ -2,7 +2,7 @@
 
 use crate::split_mix::SplitMix64;
 
-/// With this number the ends of an interval move by a few percent of its width from one seed to another.
+/// With this number of samples, the ends of an interval differ by a few percent of its width between seeds.
 const REPLICATES: u64 = 1000;
 
 /// A 95 % confidence interval.
@@ -14,7 +14,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Bootstrap samples of people: how often each person is drawn when all of them are drawn with replacement.
+/// Bootstrap samples of people: the number of times each person is drawn when all of them are drawn with replacement.
 #[derive(Clone, Debug)]
 pub struct BootstrapSamples(Vec<Vec<u32>>);
 
@@ -37,7 +37,7 @@ impl BootstrapSamples {
         self.0.first().map_or(0, Vec::len)
     }
 
-    /// The samples, each with one entry a person.
+    /// The samples, each with one entry per person.
     pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
         self.0.iter().map(Vec::as_slice)
     }
@@ -49,7 +49,7 @@ impl BootstrapSamples {
 }
 
 impl Interval {
-    /// The central 95 % of the values without NaN.
+    /// The central 95 % of the values, ignoring NaN.
     pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.retain(|value| !value.is_nan());
         values.sort_unstable_by(f64::total_cmp);

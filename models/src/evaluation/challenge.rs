@@ -1,7 +1,7 @@
-//! Challenge-T: how many people below an age limit pass it by their estimated age.
+//! Challenge-T: the share of people below an age limit who pass it by their estimated age.
 //!
-//! A seller who must not sell below the age T lets everybody pass whose estimate is at least T plus a margin, and asks the others for a
-//! document. The margin keeps the errors of the estimates from letting minors pass.
+//! A seller who must not sell below the age T asks for a document unless the estimate is at least T plus a margin. The
+//! margin reduces the number of minors who pass because of estimation errors.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ pub const CHALLENGE_LIMITS: [u16; 3] = [16, 18, 21];
 /// Margins of the report, in years.
 pub const CHALLENGE_MARGINS: [u16; 5] = [0, 3, 5, 7, 10];
 
-/// The share of the faces below `limit` years whose estimate is at least `limit + margin`, with its interval over people. `people` names
-/// the person of each pair. `None` without faces below the limit.
+/// The share of the faces below `limit` years whose estimate is at least `limit + margin`, with its interval over
+/// people. `people` has the person of each pair. `None` without faces below the limit.
 #[must_use]
 pub fn challenge(pairs: &[AgePair], people: &[String], limit: u16, margin: u16) -> Option<ErrorRate> {
     let (limit, needed) = (f32::from(limit), f32::from(limit + margin));

@@ -10,7 +10,7 @@ pub type CoderError = Box<dyn std::error::Error + Send + Sync>;
 pub struct Sample {
     /// The embedding, of any length but zero.
     pub embedding: Vec<f32>,
-    /// The quality: above 100 is good, below 0 useless.
+    /// The quality: above 100 is good, below 0 is useless.
     pub quality: i32,
     /// The measures that the quality was computed from, by name, each in its own unit.
     pub measures: Vec<(&'static str, f32)>,

@@ -15,7 +15,7 @@ pub struct Genuine {
     pub similarity: f32,
 }
 
-/// The similarities of all pairs of a labelled set.
+/// The similarities of all pairs of a labelled set: genuine pairs one by one, impostor pairs as a histogram.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     genuine: Vec<Genuine>,
@@ -27,7 +27,7 @@ pub struct Comparison {
 pub struct GenuinePairs(Vec<Vec<f32>>);
 
 impl Comparison {
-    /// From similarities. Genuine pairs must be in the order of their people.
+    /// Takes the genuine pairs, which must be in the order of their people, and the impostor pairs' similarities.
     #[must_use]
     pub fn new(genuine: Vec<Genuine>, impostors: Histogram) -> Self {
         Self { genuine, impostors }
@@ -51,8 +51,8 @@ impl Comparison {
         self.genuine_pairs_capped(people, usize::MAX)
     }
 
-    /// At most `cap` genuine pairs a person, or people with many pictures would decide alone. The pairs are taken at equal
-    /// distances from the list of all pairs of the person.
+    /// At most `cap` genuine pairs per person, because people with many pictures would otherwise dominate. The pairs
+    /// are taken at equal distances from the list of all pairs of the person.
     #[must_use]
     pub fn genuine_pairs_capped(&self, people: usize, cap: usize) -> GenuinePairs {
         let mut lists = vec![Vec::new(); people];

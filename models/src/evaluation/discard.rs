@@ -2,18 +2,18 @@
 
 use super::comparison::Genuine;
 
-/// Which values of a measure are bad.
+/// Direction in which the values of a measure get bad.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BadValues {
-    /// Low values, as of a quality.
+    /// Low values are bad, as for a quality.
     Low,
-    /// High values.
+    /// High values are bad.
     High,
-    /// Values far from the median, as of an angle.
+    /// Values far from the median are bad, as for an angle.
     Far,
 }
 
-/// False non-match rate at a fixed threshold, over the fraction that is discarded by quality, the worst first.
+/// False non-match rate at a fixed threshold, by the fraction that is discarded. The worst quality is discarded first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiscardCurve(Vec<Level>);
 
@@ -27,7 +27,7 @@ struct Level {
 }
 
 impl BadValues {
-    /// Makes a quality of a measure: higher is better.
+    /// Converts values of a measure to qualities, of which higher ones are better.
     #[must_use]
     pub fn quality(self, values: &[f64]) -> Vec<f64> {
         let mut sorted = values.to_vec();
@@ -57,7 +57,8 @@ impl DiscardCurve {
         Self::new(judged(genuine, threshold, quality), quality.to_vec())
     }
 
-    /// The curve of `pairs`, each with its quality and whether it fails, where `discarded` has the qualities of everything that can be discarded.
+    /// The curve of `pairs`, each with its quality and whether it fails. `discarded` has the qualities of everything
+    /// that can be discarded.
     fn new(mut pairs: Vec<(f64, bool)>, mut discarded: Vec<f64>) -> Self {
         pairs.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
         discarded.sort_unstable_by(f64::total_cmp);
@@ -104,7 +105,7 @@ mod tests {
         Genuine { identity: 0, pictures: [one, other], similarity }
     }
 
-    /// Five pictures of one person, the first the worst: what it is in fails, but for one pair.
+    /// Five pictures of one person, of which the first is the worst: all of its pairs but one fail.
     fn person() -> Vec<Genuine> {
         let mut pairs = vec![pair(0, 1, 0.1), pair(0, 2, 0.2), pair(0, 3, 0.3), pair(0, 4, 0.9)];
         pairs.extend([pair(1, 2, 0.1), pair(1, 3, 0.9), pair(1, 4, 0.9)]);

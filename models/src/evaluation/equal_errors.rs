@@ -6,14 +6,14 @@ use super::attack_errors::{AttackErrors, Responses};
 use super::binomial::exact_interval;
 use super::bootstrap::{BootstrapSamples, Interval};
 
-/// A score, the place of its class (0 is bona fide, then the species) and that of its subject.
+/// A score, the index of its class (0 is bona fide, then the species) and the index of its subject.
 type Entry = (f32, usize, usize);
 
 impl AttackErrors {
-    /// The 95 % interval of the equal error rate against the worst species, by bootstrap over subjects: a subject is drawn with all
-    /// its presentations, bona fide and attacks. Where no sample has an error, the upper end is the larger one of the exact
-    /// binomial bounds of no error in the subjects of bona fide presentations and of the species with the fewest subjects.
-    /// `None` unless both kinds have scores.
+    /// The 95 % interval of the equal error rate against the worst species, by bootstrap over subjects. A subject is
+    /// drawn with all its presentations, bona fide and attacks. If no sample has an error, the upper end is the larger
+    /// of two exact binomial bounds for no error: in the subjects of bona fide presentations, and in those of the
+    /// species with the fewest subjects. `None` unless both kinds have scores.
     #[must_use]
     pub fn equal_error_interval(&self) -> Option<Interval> {
         let (entries, subjects) = self.entries();
@@ -28,7 +28,7 @@ impl AttackErrors {
         exact_interval(0, fewest)
     }
 
-    /// All scores, rising, and the number of subjects.
+    /// All scores in rising order, and the number of subjects.
     fn entries(&self) -> (Vec<Entry>, usize) {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         let mut entries = Vec::new();
@@ -45,7 +45,7 @@ impl AttackErrors {
     }
 }
 
-/// The equal error rate where each subject counts so many times; `None` unless both kinds are drawn.
+/// The equal error rate if each subject counts `times` times. `None` unless both kinds are drawn.
 fn equal_error(entries: &[Entry], classes: usize, times: &[u32]) -> Option<f64> {
     let weight = |subject: usize| f64::from(times[subject]);
     let mut all = vec![0.0; classes];
@@ -55,7 +55,7 @@ fn equal_error(entries: &[Entry], classes: usize, times: &[u32]) -> Option<f64> 
     if all[0] == 0.0 || all[1..].iter().all(|count| *count == 0.0) {
         return None;
     }
-    // Presentations up to the threshold, which rises from below all scores.
+    // Weight of the presentations at or below the threshold, which rises from below all scores.
     let mut below = vec![0.0; classes];
     let (mut apcer, mut bpcer) = (1.0f64, 0.0f64);
     for scores in entries.chunk_by(|one, other| one.0 == other.0) {

@@ -1,4 +1,4 @@
-//! A folder of pictures of which it is known how many people they are of.
+//! A folder of pictures with a known number of people in each.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use super::index::{self, Fault, INDEX, IndexError};
 
 /// Pictures with the number of people that each is of.
 ///
-/// With `ROOT/index.csv`, its columns `path` and `faces` name them; rows with an empty number are skipped. Without it, every file
-/// below the folder is a picture of one person, whoever stands in the background.
+/// If there is `ROOT/index.csv`, its columns `path` and `faces` name them; rows with an empty number are skipped.
+/// Without it, every file below the folder is a picture of one person; people in the background do not count.
 #[derive(Clone, Debug)]
 pub struct FaceIndex {
     /// Each picture with its number of people.

@@ -2,21 +2,21 @@
 
 use super::bootstrap::{BootstrapSamples, Interval};
 
-/// For each person and each threshold, how many impostor pairs with a picture of that person reach it.
+/// For each person and each threshold, the number of impostor pairs with a picture of that person that reach it.
 ///
-/// The confidence interval of a false match rate needs these counts. A rate over pairs of pictures varies with the people that
-/// are drawn, since a person who resembles many others adds all those pairs.
+/// The confidence interval of a false match rate needs these counts. The rate varies with the people that are drawn,
+/// since a person who resembles many others is in many of the pairs that match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FalseMatchCounts {
     thresholds: Vec<f64>,
-    /// How many pairs reach each threshold, one row a person.
+    /// Number of pairs that reach each threshold, one row per person.
     reached: Vec<Vec<u64>>,
     /// The number of pairs of each person.
     compared: Vec<u64>,
 }
 
 impl FalseMatchCounts {
-    /// Without pairs. `thresholds` must rise.
+    /// Empty counts. `thresholds` must rise.
     pub(super) fn new(people: usize, thresholds: &[f64]) -> Self {
         Self {
             thresholds: thresholds.to_vec(),
@@ -65,13 +65,13 @@ impl FalseMatchCounts {
         &self.thresholds
     }
 
-    /// How many pairs were compared.
+    /// Number of pairs that were compared.
     #[must_use]
     pub fn pairs(&self) -> u64 {
         self.compared.iter().sum::<u64>() / 2
     }
 
-    /// How many pairs reach each threshold.
+    /// Number of pairs that reach each threshold.
     #[must_use]
     pub fn counts(&self) -> Vec<u64> {
         (0..self.thresholds.len())
@@ -79,7 +79,7 @@ impl FalseMatchCounts {
             .collect()
     }
 
-    /// log10 of the rate at each threshold, -infinity where no pair reaches it.
+    /// log10 of the rate at each threshold, -infinity if no pair reaches it.
     #[must_use]
     pub fn log10_rates(&self) -> Vec<f64> {
         self.of_sample(&vec![1; self.compared.len()])
@@ -87,9 +87,9 @@ impl FalseMatchCounts {
 
     /// log10 of the rate at each threshold in a bootstrap sample of people.
     ///
-    /// A rate over pairs is a U-statistic of two people. Its variance is, to first order, four times the variance of the mean
-    /// contribution of a person (Hoeffding's projection), so the deviation is doubled. Where pairs are so rare that hardly
-    /// any person is in two of them, the interval is too wide by up to the square root of two.
+    /// A rate over pairs is a U-statistic of two people. Its variance is, to first order, four times the variance of a
+    /// person's mean contribution (Hoeffding's projection), so the deviation is doubled. If the matching pairs are so
+    /// rare that hardly any person is in two of them, the interval is too wide by up to the square root of two.
     #[must_use]
     pub fn log10_rates_of(&self, sample: &[u32]) -> Vec<f64> {
         let all = self.log10_rates();
@@ -152,7 +152,8 @@ mod tests {
         assert_eq!(false_matches.intervals(&BootstrapSamples::new(3))[1], None);
     }
 
-    /// How often the interval contains the true rate, in a model in which each person resembles others to a degree of their own.
+    /// The number of runs in which the interval contains the true rate. In the model, each person has an own degree of
+    /// resemblance to others.
     fn coverage(people: usize, spread: f64, threshold: f64, true_rate: f64) -> usize {
         let worlds = 100;
         (0..worlds)
@@ -183,7 +184,7 @@ mod tests {
 
     #[test]
     fn pairs_alone_would_promise_too_much() {
-        // The same world as above: an interval of a binomial proportion is four times too narrow.
+        // The same model as above: an interval of a binomial proportion is four times too narrow.
         let mut random = SplitMix64::new(7);
         let people = 120;
         let inclination: Vec<f64> = (0..people).map(|_| random.normal() * 0.5).collect();

@@ -7,8 +7,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 /// One of `of` disjoint parts of all people, written `K/N` with K from 1.
 ///
-/// A hash of the person's name decides, so a person is in the same part on every machine and in every data set. A table that was
-/// calibrated on 1/2 can be evaluated on 2/2.
+/// A hash of the person's name selects the part, so a person is in the same part on every machine and in every data
+/// set. A table that was calibrated on 1/2 can be evaluated on 2/2.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fold {
     part: u64,
@@ -21,10 +21,11 @@ pub struct Fold {
 pub struct NoFold;
 
 impl Fold {
-    /// Whether the person of this name belongs to it.
+    /// Whether the person of this name belongs to the fold.
     #[must_use]
     pub fn contains(self, name: &str) -> bool {
-        // The prefix makes the choice independent of other choices by a hash of the name, such as that of the data set's people.
+        // The prefix makes the choice independent of other choices by a hash of the name, such as the choice of a data
+        // set's people.
         let hash = digest(&SHA256, format!("faceline fold\0{name}").as_bytes());
         let number = hash.as_ref().first_chunk().map_or(0, |eight: &[u8; 8]| u64::from_be_bytes(*eight));
         number % self.of == self.part - 1

@@ -15,7 +15,8 @@ pub struct Folder {
     pictures: Vec<(u32, PathBuf)>,
 }
 
-/// The faces that a coder found in a folder. Every list has one entry a face, in the order of the pictures' names.
+/// The faces that a coder found in a folder. Every list with faces has one entry per face, in the order of the
+/// pictures' names.
 #[derive(Clone, Debug)]
 pub struct Coded {
     /// The people's names, by their number in `labelled`.
@@ -32,7 +33,7 @@ pub struct Coded {
     pub without_face: Vec<PathBuf>,
 }
 
-/// Why a folder could not be coded.
+/// Reasons why a folder could not be coded.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluationError {
     /// A folder cannot be listed.
@@ -59,18 +60,18 @@ pub enum EvaluationError {
         /// The coder's reason.
         source: CoderError,
     },
-    /// An embedding is refused.
+    /// An embedding was refused.
     #[error("the embedding of {path}: {source}")]
     Embedding {
         /// The picture.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: LabelledError,
     },
 }
 
 impl Folder {
-    /// Lists the pictures of all people, or of a fold of them. Names that begin with a dot are left out.
+    /// Lists the pictures of all people, or of one fold of them. It skips names that begin with a dot.
     ///
     /// # Errors
     /// The folder cannot be read, or has no pictures.
@@ -92,14 +93,14 @@ impl Folder {
         Ok(Self { people, pictures })
     }
 
-    /// How many pictures there are.
+    /// Number of pictures.
     #[must_use]
     pub fn pictures(&self) -> usize {
         self.pictures.len()
     }
 
-    /// Codes every picture, with a thread for each coder, and calls `done` after each picture. The result does not depend on the
-    /// number of coders.
+    /// Codes every picture with one thread per coder, and calls `done` after each picture. The result does not depend
+    /// on the number of coders.
     ///
     /// # Errors
     /// The coder fails on a picture, or an embedding has another length than the first one.
@@ -199,7 +200,7 @@ fn sorted(dir: &Path) -> Result<Vec<PathBuf>, EvaluationError> {
 mod tests {
     use super::*;
 
-    /// The picture's text is its embedding; its first value is its quality, too.
+    /// A coder for text files: the text is the embedding, and its first value is also the quality.
     #[derive(Clone)]
     struct Text;
 

@@ -9,13 +9,14 @@ use super::labelled::Labelled;
 /// The error rates of a group at some thresholds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupRates {
-    /// The group's name, with its column's; `across groups` for the pairs of people of different groups.
+    /// Names of the column and of the group; `across groups` in place of the group for pairs of people of different
+    /// groups.
     pub name: String,
     /// The number of its people with a face.
     pub people: usize,
     /// Impostor pairs within the group (or across groups).
     pub impostor_pairs: u64,
-    /// Genuine pairs, at most so many a person as [`group_rates`] was told.
+    /// Number of genuine pairs, at most as many per person as the caller of [`group_rates`] set.
     pub genuine_pairs: usize,
     /// The false match rate at each threshold.
     pub fmr: Vec<Observation>,
@@ -26,14 +27,14 @@ pub struct GroupRates {
 /// A rate, and its 95 % confidence interval over people.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
-    /// Errors by comparisons.
+    /// Errors divided by comparisons.
     pub rate: f64,
     /// `None` where no error was observed.
     pub interval: Option<Interval>,
 }
 
-/// The rates within each group of a grouping, and across the groups last. At most `pictures` pictures a person form impostor
-/// pairs, and at most `pairs` genuine pairs a person count. `thresholds` must rise.
+/// The rates within each group of a grouping, then the rates across groups. Impostor pairs use at most `pictures`
+/// pictures per person, and at most `pairs` genuine pairs per person count. `thresholds` must rise.
 #[must_use]
 pub fn group_rates(
     labelled: &Labelled,

@@ -10,13 +10,13 @@ const PERSON: &str = "person";
 
 /// The groups of a data set's people, by one or several criteria.
 ///
-/// The file is comma-separated text (RFC 4180) in UTF-8. Its first line names the columns: `person` is the name of a person's
-/// folder; every other column is a criterion by which people are in groups, `group` if there is only one. An empty field leaves
-/// the person out of the groups of that column.
+/// The file is comma-separated text (RFC 4180) in UTF-8. Its first line names the columns: `person` is the name of a
+/// person's folder. Every other column is a criterion that divides people into groups, `group` if there is only one. A
+/// person with an empty field is in no group of that column.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Groups {
     columns: Vec<String>,
-    /// The fields of each person, one a column.
+    /// The fields of each person, one per column.
     people: BTreeMap<String, Vec<String>>,
 }
 
@@ -27,7 +27,7 @@ pub struct Grouping {
     pub column: String,
     /// The groups' names, sorted.
     pub names: Vec<String>,
-    /// For each person of a data set, the place of its group in `names`; `None` where the file names none.
+    /// For each person of a data set, the index of its group in `names`; `None` if the file names none.
     pub of_person: Vec<Option<usize>>,
 }
 
@@ -62,7 +62,7 @@ impl Groups {
         Ok(Self { columns, people })
     }
 
-    /// The groupings of people, one a column. Each has an entry for each of `people`.
+    /// The groupings of people, one per column. Each has an entry for each of `people`.
     #[must_use]
     pub fn groupings(&self, people: &[String]) -> Vec<Grouping> {
         let grouping = |(index, column): (usize, &String)| {

@@ -1,6 +1,6 @@
 //! A histogram of millions of similarities, in constant memory.
 
-/// Bins a unit of similarity. A threshold is exact to one bin.
+/// Number of bins per unit of similarity. A threshold is accurate to one bin.
 const BINS_PER_UNIT: f32 = 100_000.0;
 const BINS: usize = 200_001;
 
@@ -44,7 +44,7 @@ impl Histogram {
         self.count
     }
 
-    /// The lowest threshold that at most a fraction `rate` of the similarities reaches, a bin's lower end.
+    /// The lowest threshold that at most a fraction `rate` of the similarities reaches. It is the lower end of a bin.
     #[must_use]
     pub fn threshold(&self, rate: f64) -> f64 {
         let allowed = rate * self.count as f64;
@@ -58,7 +58,7 @@ impl Histogram {
         -1.0
     }
 
-    /// How many similarities reach `threshold`, rounded to a bin.
+    /// Number of similarities that reach `threshold`, rounded to a bin.
     #[must_use]
     pub fn count_at_or_above(&self, threshold: f64) -> u64 {
         let first = ((threshold + 1.0) * f64::from(BINS_PER_UNIT)).round() as usize;

@@ -7,7 +7,7 @@ use csv::{ReaderBuilder, StringRecord};
 /// The list's file name, below the data set's folder.
 pub(super) const INDEX: &str = "index.csv";
 
-/// Why a data set's list of pictures cannot be used.
+/// Reasons why a data set's list of pictures cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// A folder or file cannot be read.
@@ -18,14 +18,14 @@ pub enum IndexError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The list has another form.
+    /// A line of the list has an invalid format.
     #[error("{path}, line {line}: {reason}")]
     Form {
         /// The list.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// The list has no rows.
@@ -43,13 +43,13 @@ pub(super) struct Row {
     pub(super) line: usize,
     /// The picture's path, relative to the data set's folder.
     pub(super) path: String,
-    /// The other column's value.
+    /// The value of the required column besides `path`.
     pub(super) value: String,
     /// Values of the optional columns; `None` where the list has no such column, or the field is empty.
     pub(super) optional: Vec<Option<String>>,
 }
 
-/// Reads the columns `path` and `column` of the list at `index`, and those of `optional` that it has.
+/// Reads the columns `path` and `column` of the list at `index`, and those columns of `optional` that the list has.
 ///
 /// The file is comma-separated text (RFC 4180) in UTF-8, with or without a byte order mark. Its first line names the columns;
 /// other columns and blank lines are skipped.
@@ -62,7 +62,7 @@ pub(super) fn read(index: &Path, column: &str, optional: &[&str]) -> Result<Vec<
     parse(&text, column, optional).map_err(|fault| fault.in_file(index))
 }
 
-/// What is wrong with a line of a list.
+/// A fault in a line of a list.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fault {
     pub(super) line: usize,
@@ -87,22 +87,22 @@ fn parse(text: &str, column: &str, optional: &[&str]) -> Result<Vec<Row>, Fault>
     Ok(table.rows.into_iter().map(row).collect())
 }
 
-/// The line that a row begins in, counted from 1, and its fields.
+/// The number of a row's first line, counted from 1, and the row's fields.
 pub(super) type NumberedRow = (usize, Vec<String>);
 
 /// A list with its columns' names.
 pub(super) struct Table {
     pub(super) names: Vec<String>,
-    /// Each has a field a name.
+    /// Each row has one field per name.
     pub(super) rows: Vec<NumberedRow>,
 }
 
 impl Table {
-    /// Reads comma-separated text. Lines without a field that has text are skipped.
+    /// Reads comma-separated text. It skips lines in which no field has text.
     ///
     /// # Errors
-    /// A row of another length than the first line, or a line break within a field: a quote that is not closed would hide all
-    /// lines up to the next quote.
+    /// A row has another length than the first line, or a field contains a line break. Line breaks are refused because
+    /// an unclosed quote would hide all lines up to the next quote.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         let text = text.trim_start_matches('\u{feff}');
         let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
@@ -128,17 +128,18 @@ impl Table {
         Ok(Self { names, rows })
     }
 
-    /// The place of a column.
+    /// The index of a column.
     ///
     /// # Errors
-    /// There is none of this name.
+    /// No column has this name.
     pub(super) fn position(&self, wanted: &str) -> Result<usize, Fault> {
         let found = self.names.iter().position(|name| name == wanted);
         found.ok_or_else(|| Fault { line: 1, reason: format!("there is no column `{wanted}`") })
     }
 }
 
-/// The line that a record begins in. The reader's own line numbers lag behind at CRLF and blank lines.
+/// The line in which a record begins, counted from 1. The reader's own line numbers are wrong after CRLF and blank
+/// lines.
 fn line_of(text: &str, record: &StringRecord) -> usize {
     let start = record.position().map_or(0, |position| position.byte() as usize);
     let (before, rest) = text.as_bytes().split_at(start.min(text.len()));

@@ -7,10 +7,10 @@ use super::comparison::{Comparison, Genuine};
 use super::false_match_counts::FalseMatchCounts;
 use super::histogram::Histogram;
 
-/// Rows of a block: 64 rows of 512 values stay in a core's cache.
+/// Rows per block: 64 rows of 512 values fit into a core's cache.
 const BLOCK: usize = 64;
 
-/// Sums that run side by side in a dot product, which lets the compiler use vector instructions.
+/// Number of parallel sums in a dot product, which lets the compiler use vector instructions.
 const LANES: usize = 16;
 
 /// Embeddings of unit length, each with its person.
@@ -30,7 +30,7 @@ pub struct Impostor {
     pub similarity: f32,
 }
 
-/// Why an embedding is refused.
+/// Reasons to refuse an embedding.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LabelledError {
     /// The set's first embedding had another length.
@@ -85,7 +85,7 @@ impl Labelled {
         self.identities.iter().max().map_or(0, |last| *last as usize + 1)
     }
 
-    /// The places of at most `cap` embeddings a person, at equal distances in the person's list.
+    /// The indices of at most `cap` embeddings per person, at equal distances in the person's list.
     #[must_use]
     pub fn at_most(&self, cap: usize) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..self.identities.len()).collect();
@@ -99,7 +99,7 @@ impl Labelled {
             .collect()
     }
 
-    /// The embeddings at these places.
+    /// The embeddings at these indices.
     #[must_use]
     pub fn choose(&self, rows: &[usize]) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl Labelled {
         }
     }
 
-    /// The embeddings of the people that `chosen` chooses, who are numbered anew without gaps.
+    /// The embeddings of the people for whom `chosen` returns true. The people get new numbers without gaps.
     #[must_use]
     pub fn of_people(&self, chosen: impl Fn(u32) -> bool) -> Self {
         let rows: Vec<usize> =
@@ -124,7 +124,7 @@ impl Labelled {
         part
     }
 
-    /// The cosine similarity of the embeddings at two places.
+    /// The cosine similarity of the embeddings at two indices.
     #[must_use]
     pub fn similarity(&self, row: usize, column: usize) -> f32 {
         dot(self.row(row), self.row(column))
@@ -175,7 +175,7 @@ impl Labelled {
         self.false_match_counts_where(thresholds, threads, |_| true)
     }
 
-    /// As [`Self::false_match_counts`], of the pairs of people that `counted` chooses.
+    /// Like [`Self::false_match_counts`], but only for the pairs of people for which `counted` returns true.
     #[must_use]
     pub fn false_match_counts_where(
         &self,
@@ -195,7 +195,7 @@ impl Labelled {
         counts
     }
 
-    /// Visits every pair once, each thread with a state of its own, and returns the states.
+    /// Visits every pair once. Each thread has its own state; the function returns the states.
     fn each_pair<T: Send>(
         &self,
         threads: usize,

@@ -2,7 +2,7 @@
 
 use crate::evaluation::{BootstrapSamples, Interval};
 
-/// A threshold at a share of rejected living people, with what it is known by.
+/// A threshold that rejects a given share of living people, with its uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BonaFideThreshold {
     /// The log-odds up to which a picture is rejected.
@@ -11,7 +11,7 @@ pub struct BonaFideThreshold {
     pub interval: Option<Interval>,
 }
 
-/// The fewest pictures for a threshold at a BPCER: with fewer, hardly any would lie below it.
+/// The minimum number of pictures for a threshold at a BPCER. With fewer, hardly any picture would lie below it.
 #[must_use]
 pub fn min_pictures(bpcer: f64) -> usize {
     /// Pictures that should lie below the threshold.
@@ -19,7 +19,8 @@ pub fn min_pictures(bpcer: f64) -> usize {
     (REJECTED / bpcer - 1e-9).ceil() as usize
 }
 
-/// The log-odds up to which the share `bpcer` of the pictures lies. Each picture is a subject with its log-odds. `None` without pictures.
+/// The log-odds at or below which the share `bpcer` of the pictures lies. Each entry is a picture's subject and
+/// log-odds. `None` without pictures.
 #[must_use]
 pub fn threshold_at(pictures: &[(String, f32)], bpcer: f64) -> Option<BonaFideThreshold> {
     let mut subjects: std::collections::BTreeMap<&str, Vec<f32>> = std::collections::BTreeMap::new();
@@ -43,7 +44,7 @@ pub fn threshold_at(pictures: &[(String, f32)], bpcer: f64) -> Option<BonaFideTh
     Some(BonaFideThreshold { log_odds, interval })
 }
 
-/// The value up to which the share `part` lies, linear between neighbours.
+/// The value at or below which the share `part` of the values lies, interpolated linearly between neighbours.
 fn quantile(mut values: Vec<f32>, part: f64) -> Option<f32> {
     values.sort_unstable_by(f32::total_cmp);
     let last = values.len().checked_sub(1)?;

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Strength of the ridge on the scale, in presentations: it decides only where the classes do not overlap at all.
+/// Strength of the ridge penalty on the scale, in presentations. It matters only if the classes do not overlap at all.
 const RIDGE: f64 = 1e-3;
 
-/// Newton's method on two parameters has long converged by then.
+/// Maximum number of Newton steps. Newton's method on two parameters converges long before.
 const ITERATIONS: usize = 50;
 
 /// A presentation for the fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Where it is from.
+    /// The source that it comes from.
     pub source: String,
     /// Whether it is bona fide.
     pub is_live: bool,
@@ -29,9 +29,9 @@ pub struct LlrFit {
 }
 
 impl LlrFit {
-    /// Logistic regression in which bona fide presentations and attacks have the same total weight, and within each the sources
-    /// have. The logit of the posterior is the LLR then, since the prior odds are 1. `None` where one of the classes is
-    /// missing, or the log-odds do not rise with liveness.
+    /// Fits a logistic regression. Bona fide presentations and attacks have the same total weight, and within each
+    /// class all sources have the same weight. The prior odds are then 1, so the logit of the posterior is the LLR.
+    /// Returns `None` if one of the classes is missing, or if the log-odds do not rise with liveness.
     #[must_use]
     pub fn new(samples: &[Sample]) -> Option<Self> {
         let samples: Vec<&Sample> = samples.iter().filter(|sample| sample.log_odds.is_finite()).collect();
@@ -72,7 +72,7 @@ fn newton(samples: &[(f64, f64, f64)]) -> LlrFit {
     let loss = |scale: f64, offset: f64| {
         let terms = samples.iter().map(|(x, class, weight)| {
             let z = scale * x + offset;
-            // ln(1 + exp(-z)) for bona fide presentations, ln(1 + exp(z)) for attacks.
+            // Cross-entropy: ln(1 + exp(-z)) for bona fide presentations, ln(1 + exp(z)) for attacks.
             weight * (z.max(0.0) - z * class + (-z.abs()).exp().ln_1p())
         });
         terms.sum::<f64>() + RIDGE * scale * scale

@@ -1,8 +1,8 @@
-//! Liveness calibrations: how log-odds of the liveness models become a score.
+//! Liveness calibrations: maps from log-odds of the liveness models to a score.
 //!
-//! A calibration maps log-odds to a calibrated log-likelihood ratio (LLR, natural logarithm), and says from which LLR on each
-//! security level accepts. The score that callers get is a monotone function of the LLR for which these thresholds are 0.25, 0.5
-//! and 0.75. So the scores keep their meaning whatever the models, and whoever chose the thresholds.
+//! A calibration maps log-odds to a calibrated log-likelihood ratio (LLR, natural logarithm). It also sets the LLR
+//! above which each security level accepts. The score that callers get is a monotone function of the LLR, for which
+//! these thresholds are 0.25, 0.5 and 0.75. So a score means the same for all models and all choices of thresholds.
 
 mod bona_fide;
 mod fit;
@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::Profile;
 
-/// Bound of a score's logit at each side; beyond it, scores no longer differ in `f32`.
+/// Bound of a score's logit on each side. Beyond it, scores no longer differ in `f32`.
 const MAX_LOGIT: f32 = 30.0;
 
-/// Logit of the score 0.75, the threshold of the level HIGH; LOW has the opposite one.
+/// Logit of the score 0.75, the threshold of the level HIGH. The logit of LOW's threshold is its negative.
 const LOGIT_OF_HIGH: f32 = 1.098_612_3;
 
 /// A liveness calibration: shipped in the manifest, or made by an operator.
@@ -54,7 +54,7 @@ impl LivenessCalibration {
     /// Reads the TOML of a calibration, and checks it.
     ///
     /// # Errors
-    /// What is wrong.
+    /// Returns a description of the fault.
     pub fn parse(text: &str) -> Result<Self, String> {
         let calibration: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         calibration.check()?;
@@ -72,7 +72,7 @@ impl LivenessCalibration {
     /// Checks that scales are positive and thresholds rise.
     ///
     /// # Errors
-    /// What is wrong.
+    /// Returns a description of the fault.
     pub fn check(&self) -> Result<(), &'static str> {
         self.still.check()?;
         self.clip.check()
@@ -80,15 +80,15 @@ impl LivenessCalibration {
 }
 
 impl ScoreMap {
-    /// The calibrated log-likelihood ratio of log-odds: above 0 where a living person is likelier than an attack, before any
-    /// assumption about how frequent attacks are.
+    /// The calibrated log-likelihood ratio of log-odds. It is above 0 where a living person is likelier than an attack,
+    /// before any assumption about the frequency of attacks.
     #[must_use]
     pub fn llr(&self, log_odds: f32) -> f32 {
         self.scale * log_odds + self.offset
     }
 
-    /// The score of log-odds, above 0 and at most 1. Its logit is linear between the thresholds and continues both pieces beyond
-    /// them.
+    /// The score of log-odds, above 0 and at most 1. Its logit is linear between the thresholds, and the outer pieces
+    /// continue beyond them.
     #[must_use]
     pub fn score(&self, log_odds: f32) -> f32 {
         score_of_logit(self.logit(log_odds))

@@ -2,8 +2,8 @@
 
 use super::{Crop, Manifest};
 
-/// dlib's mean face (`get_face_chip_details`, image_transforms/interpolation.h), of which a chip takes the points 17 to 67: here those that
-/// make the five points, each as in iBUG's order of 68.
+/// Points of dlib's mean face (`get_face_chip_details`, image_transforms/interpolation.h), of which a chip uses the
+/// points 17 to 67. These are the ones that form the five points, with their numbers in iBUG's order of 68.
 const MEAN_FACE: [(&[[f64; 2]], &str); 5] = [
     (
         &[[0.187122, 0.178758], [0.265825, 0.179852], [0.260918, 0.245099], [0.182743, 0.244077]],

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A rising curve from the mean of the age models' estimates to an age, in years. It is linear between its points and continues the
-/// first and the last piece beyond them. Without points the mean is the age.
+/// A rising, piecewise linear curve from the mean of the age models' estimates to an age, both in years. The first and
+/// the last piece continue beyond the outer points. Without points, the mean is the age.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct AgeCorrection(pub Vec<[f32; 2]>);

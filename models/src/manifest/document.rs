@@ -27,14 +27,15 @@ pub struct Manifest {
     pub runtime: Runtime,
     /// The models: several of the roles whose outputs are averaged, one of each other role.
     pub models: Vec<Model>,
-    /// Tables of an operator's own, as `faceline-models calibrate` writes them. One with the name of a table that ships
-    /// replaces it.
+    /// Calibration tables that an operator made with `faceline-models calibrate`. One with the name of a shipped table
+    /// replaces that table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibrations: Vec<Calibration>,
-    /// How the mean log-odds of the liveness models become a score, for each profile.
+    /// Calibrations of passive liveness, one for each profile. Each maps the mean log-odds of the liveness models to a
+    /// score.
     #[serde(default)]
     pub liveness_calibrations: Vec<LivenessCalibration>,
-    /// How the mean of the age models' estimates becomes an age.
+    /// Correction of the mean of the age models' estimates.
     #[serde(default)]
     pub age_correction: AgeCorrection,
     /// Pictures under free licences, for a new user's first calls and for the project's own tests.
@@ -53,7 +54,7 @@ pub struct Runtime {
     pub member: Member,
 }
 
-/// Why a manifest is refused.
+/// Reasons to refuse a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// The file cannot be read.
@@ -64,7 +65,7 @@ pub enum ManifestError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The text is no TOML of this form.
+    /// The text is not TOML in the manifest's format.
     #[error("the manifest is not of the form: {0}")]
     Form(#[from] toml::de::Error),
     /// A value is out of its range, or names a package that the manifest does not have.
@@ -84,7 +85,7 @@ impl Manifest {
     /// Reads a user's own manifest.
     ///
     /// # Errors
-    /// The file cannot be read, has another form, or contradicts itself.
+    /// The file cannot be read, is not in the manifest's format, or is inconsistent.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ManifestError::Read { path: path.display().to_string(), source })?;
@@ -101,7 +102,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Every file that is taken from a package.
+    /// Every file that comes from a package.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         let models = self.models.iter().flat_map(Model::members);
         std::iter::once(&self.runtime.member).chain(self.pictures.values()).chain(models)
@@ -213,12 +214,12 @@ impl Manifest {
     }
 }
 
-/// Whether files can be fetched from an address. Plain HTTP is for a server on this machine.
+/// Returns whether `text` is an address for downloads: HTTPS, or plain HTTP for a server on this machine.
 fn is_address(text: &str) -> bool {
     let schemes = ["https://", "http://127.0.0.1:", "http://localhost:"];
     text.contains("{path}")
         && schemes.iter().any(|scheme| text.starts_with(scheme))
-        // Before an `@` would be a name and a password, and the host behind it.
+        // Text before an `@` would be a user name and a password, and the host would follow the `@`.
         && !text.contains(|character: char| character == '@' || character.is_whitespace() || character.is_control())
 }
 

@@ -1,4 +1,4 @@
-//! What goes into a model.
+//! Input of a model: its shape, value range and crop.
 
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use super::input::Input;
 use super::output::Output;
 use super::package::Member;
 
-/// What a model is for.
+/// The purpose of a model.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -69,7 +69,7 @@ impl fmt::Display for Profile {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// What it is for. Several models may have the role [`Role::Liveness`] or [`Role::Age`].
+    /// Its purpose. Several models may have the role [`Role::Liveness`] or [`Role::Age`].
     pub role: Role,
     /// The smallest profile that has this model.
     #[serde(default)]
@@ -80,12 +80,12 @@ pub struct Model {
     pub version: u32,
     /// The file as published.
     pub source: Member,
-    /// The weights' values of a graph model of TensorFlow.js. `source` is the model's JSON file then, and both are first converted
-    /// to one ONNX file.
+    /// The file with the weights of a TensorFlow.js graph model. In this case `source` is the model's JSON file, and
+    /// provisioning first converts both files to one ONNX file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Member>,
-    /// Table of outputs that another implementation computed, by its name in the crate's `reference/` folder. For models whose
-    /// original does not run in ONNX Runtime.
+    /// Name of a table in the crate's `reference/` folder with outputs that another implementation computed. For models
+    /// whose original does not run in ONNX Runtime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// Conversions of the graph, in this order.
@@ -100,7 +100,7 @@ pub struct Model {
 }
 
 impl Role {
-    /// Whether the outputs of several models of this role are averaged. Any other role has exactly one model.
+    /// Whether the outputs of several models of this role are averaged. Every other role has exactly one model.
     #[must_use]
     pub fn is_averaged(self) -> bool {
         matches!(self, Self::Liveness | Self::Age)
@@ -108,7 +108,7 @@ impl Role {
 }
 
 impl Model {
-    /// Every file that the model is made from.
+    /// Every source file of the model.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         std::iter::once(&self.source).chain(&self.weights)
     }
@@ -125,7 +125,7 @@ pub enum Conversion {
     /// Replaces `PRelu` by two depthwise 1x1 convolutions, which keep ONNX Runtime's blocked layout. Faster than `Max` where the
     /// number of channels is a multiple of 16, and equal to the original except for rounding.
     PreluToConv,
-    /// Sets weights below 1e-15 to zero. Subnormal products, which processors compute slowly, do not occur then.
+    /// Sets weights below 1e-15 to zero. This avoids subnormal products, which processors compute slowly.
     FlushNegligible,
     /// Removes inner channels with a constant value, and adds channels of zeros up to a multiple of 16.
     FitChannels,

@@ -1,8 +1,8 @@
-//! What comes out of a model.
+//! Outputs of a model: their names, shapes and meaning.
 
 use serde::{Deserialize, Serialize};
 
-/// How to interpret a model's outputs.
+/// Interpretation of a model's outputs.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Output {
@@ -36,12 +36,13 @@ pub enum Output {
         template_version: u32,
         /// Calibration table of this embedding: one of the manifest's `calibrations`, or one that ships with this crate.
         calibration: String,
-        /// Factor that takes the length of this network's raw vectors to that of the shipped embedding. Face search and quality
-        /// judge the length, and a network's scale is arbitrary.
+        /// Factor that scales the length of this network's raw vectors to that of the shipped embedding. Face search
+        /// and quality judge the length, and each network has an arbitrary scale.
         #[serde(default = "unscaled")]
         length_scale: f32,
     },
-    /// N x classes before or after softmax. Log-odds of class `index` are ln(p / (1 - p)), where p is its probability.
+    /// N x classes before or after softmax. The log-odds of class `index` are ln(p / (1 - p)), where p is its
+    /// probability.
     Class {
         /// Name of the output.
         name: String,
@@ -63,7 +64,7 @@ pub enum Output {
         /// Degrees of bin 0.
         offset: f32,
     },
-    /// N x classes after softmax, where class i stands for i years. The age is their expectation.
+    /// N x classes after softmax, where class i means i years. The age is the expectation over the classes.
     Years {
         /// Name of the output.
         name: String,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where a package is published. Packages are fetched by the registry's ordinary client.
+/// The place where a package is published. The registry's ordinary client fetches it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Registry {
@@ -27,11 +27,12 @@ pub struct Package {
     /// Fetch the source archive instead of a wheel (PyPI only).
     #[serde(default)]
     pub source_archive: bool,
-    /// The wheel to fetch (PyPI only). Without it pip would take the wheel for the Python that it runs in.
+    /// The wheel to fetch (PyPI only). Without it, pip takes the wheel for the Python version that pip runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wheel: Option<Wheel>,
-    /// Where the files are (`https` only), each with `{path}` for a file's path. They are tried in this order until one has the file with
-    /// the right checksum. Name a commit in them, so the file cannot change.
+    /// Addresses of the files (`https` only), each with `{path}` in place of a file's path. Provisioning tries them in
+    /// this order until one returns the file with the right checksum. Each should name a commit, so the file cannot
+    /// change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
     /// The licence that the package declares (SPDX).
