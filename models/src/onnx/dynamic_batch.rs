@@ -10,9 +10,9 @@ const BATCH: &str = "N";
 
 /// Makes the leading axis of every input and output a parameter.
 ///
-/// A `Reshape` to a constant shape that begins with 1 copies that axis from its input instead (0 in the terms of `Reshape`).
-/// Recorded shapes of intermediate values are dropped, as they are derived data and no longer right. The graph does not show
-/// whether a leading 1 is the batch axis; a wrong guess fails in the proof.
+/// A `Reshape` to a constant shape that begins with 1 gets a shape that begins with 0, which copies that axis from the
+/// input. Recorded shapes of intermediate values are dropped, since they are derived and no longer right. The graph
+/// does not show whether a leading 1 is the batch axis; after a wrong guess, the proof fails.
 pub(super) fn apply(graph: &mut GraphProto) -> Result<(), ConversionError> {
     let constants: HashSet<String> =
         graph.initializer.iter().filter_map(|tensor| tensor.name.clone()).collect();

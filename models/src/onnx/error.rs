@@ -1,6 +1,6 @@
 //! Errors of conversion.
 
-/// Why a file cannot be converted.
+/// Reasons why a file cannot be converted.
 #[derive(Debug, thiserror::Error)]
 pub enum ConversionError {
     /// The bytes are not an ONNX model.
@@ -9,16 +9,16 @@ pub enum ConversionError {
     /// The bytes are not a graph model of TensorFlow.js.
     #[error("not a graph model: {0}")]
     Json(#[from] serde_json::Error),
-    /// The file has fields that conversion would lose.
+    /// The file has fields that the conversion would lose.
     #[error("the ONNX file has fields that are not known here and would be lost")]
     UnknownFields,
-    /// The graph has a form that the conversion was not made for.
+    /// The conversion does not support the form of the graph.
     #[error("the graph cannot be converted: {0}")]
     Unsupported(String),
 }
 
 impl ConversionError {
-    /// An error about a form that the conversion was not made for.
+    /// An error for an unsupported form of graph.
     pub(super) fn unsupported(reason: impl Into<String>) -> Self {
         Self::Unsupported(reason.into())
     }

@@ -9,9 +9,9 @@ const BLOCK: usize = 16;
 
 /// Drops inner channels with a constant value, and adds channels of zeros up to a multiple of 16.
 ///
-/// Inner channels are those from one dense convolution to the next with only rectifiers and depthwise convolutions in between.
-/// No other node depends on their number. The contribution of a constant channel moves into the next convolution's bias. Only
-/// weights of exactly zero count as zero, so negligible weights are flushed first.
+/// Inner channels are those from one dense convolution to the next with only rectifiers and depthwise convolutions in
+/// between. No other node depends on their number. The contribution of a constant channel is added to the next
+/// convolution's bias. Only weights of exactly zero count as zero, so negligible weights must be flushed before.
 pub(super) fn apply(graph: &mut GraphProto) {
     for chain in chains(graph) {
         fit(graph, &chain);
@@ -35,7 +35,7 @@ fn chains(graph: &GraphProto) -> Vec<Chain> {
     let outputs: HashSet<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
     let constants: HashMap<&str, &TensorProto> =
         graph.initializer.iter().map(|tensor| (tensor.name(), tensor)).collect();
-    // A constant that two nodes share cannot be changed for one of them.
+    // A constant that two nodes share cannot be changed for only one of them.
     let own = |name: &str| {
         constants.get(name).copied().filter(|_| users.get(name).is_some_and(|all| all.len() == 1))
     };
@@ -154,8 +154,8 @@ fn fit(graph: &mut GraphProto, chain: &Chain) {
     }
 }
 
-/// Moves the contribution of constant channels into the last convolution's bias, and returns the channels that are not needed
-/// after that.
+/// Adds the contribution of constant channels to the last convolution's bias, and returns the channels that are no
+/// longer needed.
 fn absorb(
     graph: &mut GraphProto,
     chain: &Chain,
@@ -209,7 +209,7 @@ fn axis(graph: &GraphProto, tensor: Option<usize>, axis: usize) -> Option<usize>
     usize::try_from(*graph.initializer[tensor?].dims.get(axis)?).ok()
 }
 
-/// Keeps these entries of an axis, in order, and adds zeros up to `width`.
+/// Keeps the entries `keep` of an axis, in order, and adds zeros up to `width`.
 fn select(tensor: &mut TensorProto, axis: usize, keep: &[usize], width: usize) {
     let Some(values) = tensor.f32s() else { return };
     let dims: Vec<usize> = tensor.dims.iter().filter_map(|dim| usize::try_from(*dim).ok()).collect();
@@ -246,8 +246,9 @@ mod tests {
         node
     }
 
-    /// Two channels become five, and two again. Of the five, 0 is computed from the input, 1 is only a bias, 2 is a constant that
-    /// changes at the border of a depthwise kernel, 3 is not used, 4 is zero until its second bias.
+    /// A graph that turns two channels into five, and these into two. Of the five, 0 is computed from the input, 1 is
+    /// only a bias, 2 is a constant that changes at the border of a depthwise kernel, 3 is not used, 4 is zero until
+    /// its second bias.
     fn bottleneck() -> GraphProto {
         let nodes = vec![
             test_model::node("Conv", &["input", "w1", "b1"], "a"),
@@ -270,7 +271,7 @@ mod tests {
         test_model::graph(&[1, 2, 1, 1], nodes, constants)
     }
 
-    /// Computes a picture of one pixel, for which only the centre of a 3x3 kernel matters.
+    /// Runs the graph on a picture of one pixel, for which only the centre of a 3x3 kernel matters.
     fn run(graph: &GraphProto, input: &[f32]) -> Vec<f32> {
         let constants: HashMap<&str, Vec<f32>> =
             graph.initializer.iter().map(|tensor| (tensor.name(), tensor.f32s().unwrap())).collect();

@@ -1,19 +1,19 @@
 //! A detector's graph for an input of half the width and height.
 //!
-//! The networks of such detectors are convolutions, which take an input of any size. Only their anchors are written into
-//! the graph as constants. A face that is large enough is found in a quarter of the time in the smaller input.
+//! The networks of such detectors are convolutions, which take an input of any size. Only their anchors are constants
+//! in the graph. In the smaller input, a face that is large enough is found in a quarter of the time.
 
 use prost::Message;
 
 use super::error::ConversionError;
 use super::proto::{DimensionProto, GraphProto, ModelProto, TensorProto, ValueInfoProto};
 
-/// The graph of a single-shot detector for an input of half the width and height, with anchors of the same size in
-/// pixels.
+/// Makes the graph of a single-shot detector for an input of half the width and height, with anchors of the same size
+/// in pixels.
 ///
-/// The detector must add centres of anchors, a constant of shape 1 x A x 2, to what the network says, and multiply it by
-/// their sizes, constants of the same shape. Its anchors lie in grids, row after row. Each cell of a grid has the same
-/// ones, and the first cell's centre lies half a cell from the corner.
+/// The detector must add the centres of anchors to the network's output, and multiply it by their sizes. Both are
+/// constants of shape 1 x A x 2. The anchors must lie in grids, row after row. Each cell of a grid must have the same
+/// anchors, and the first cell's centre must be half a cell from the corner.
 ///
 /// # Errors
 /// The bytes are no ONNX file, or not the graph of such a detector.
@@ -45,7 +45,7 @@ fn axes(value: &mut ValueInfoProto) -> &mut [DimensionProto] {
     shape.map_or(&mut [], |shape| &mut shape.dim)
 }
 
-/// What a constant of one pair per anchor holds.
+/// The meaning of a constant with one pair per anchor.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
     Centres,
@@ -97,7 +97,7 @@ fn pairs(tensor: &TensorProto) -> Option<Vec<[f32; 2]>> {
 
 type Pairs = Vec<[f32; 2]>;
 
-/// Centres and sizes of anchors, in parts of the input, for an input of half the size.
+/// Centres and sizes of anchors for an input of half the size, all as parts of the input.
 fn halved(centres: &[[f32; 2]], sizes: &[[f32; 2]]) -> Result<(Pairs, Pairs), ConversionError> {
     let (mut new_centres, mut new_sizes) = (Vec::new(), Vec::new());
     let mut start = 0;
@@ -127,17 +127,17 @@ fn halved(centres: &[[f32; 2]], sizes: &[[f32; 2]]) -> Result<(Pairs, Pairs), Co
     Ok((new_centres, new_sizes))
 }
 
-/// Length of the run from the first cell on in which each cell and the one before it satisfy `goes_on`.
+/// Length of the run from the first cell on in which each cell and its predecessor satisfy `goes_on`.
 fn run(cells: &[[f32; 2]], goes_on: impl Fn(&[f32; 2], &[f32; 2]) -> bool) -> usize {
     1 + cells.windows(2).take_while(|pair| goes_on(&pair[1], &pair[0])).count()
 }
 
-/// Where the centre of a cell lies if that of the first one is at `first`.
+/// The coordinate of a cell's centre, if the centre of the first cell is at `first`.
 fn place(cell: usize, first: f32) -> f32 {
     (2 * cell + 1) as f32 * first
 }
 
-/// Checks that the centres of a grid are evenly spaced, but for those that were clipped to the picture.
+/// Checks that the centres of a grid are evenly spaced, except those that were clipped to the picture.
 fn check_grid(grid: &[[f32; 2]], in_cell: usize, columns: usize) -> Result<(), ConversionError> {
     const SLACK: f32 = 1e-4;
     let is_even = grid.iter().enumerate().all(|(index, centre)| {

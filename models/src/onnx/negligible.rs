@@ -2,9 +2,9 @@
 
 use super::proto::GraphProto;
 
-/// Weights below this are remains of weight decay: 2^-50 of a weight of order one, far below the rounding error. Training moves
-/// the weights of dead channels towards 0 but not to it, and a subnormal product (below 1.2e-38) takes a processor up to a
-/// hundred times as long as an ordinary one.
+/// Weights below this are remnants of weight decay: 2^-50 of a weight of order one, far below the rounding error.
+/// Training moves the weights of dead channels towards 0 without reaching it. A subnormal product (below 1.2e-38) takes
+/// a processor up to a hundred times as long as an ordinary one.
 const NEGLIGIBLE: f32 = 1e-15;
 
 /// Sets every 32-bit float constant below [`NEGLIGIBLE`] to zero.

@@ -1,14 +1,14 @@
 //! Replaces parametric rectifiers by operators that ONNX Runtime computes without branches.
 //!
-//! `PRelu(x) = max(x, 0) + slope * min(x, 0)`, one slope a channel.
+//! `PRelu(x) = max(x, 0) + slope * min(x, 0)`, with one slope per channel.
 
 use std::collections::{HashMap, HashSet};
 
 use super::error::ConversionError;
 use super::proto::{ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, GraphProto, NodeProto, TensorProto};
 
-/// Replaces each `PRelu` by `Max(x, slope * x)` where no slope of the node exceeds 1, else by
-/// `r + slope * (x - r)` with `r = Relu(x)`. Both round as `PRelu` does.
+/// Replaces each `PRelu` by `Max(x, slope * x)` if no slope of the node exceeds 1, otherwise by `r + slope * (x - r)`
+/// with `r = Relu(x)`. Both round as `PRelu` does.
 pub(super) fn to_max(graph: &mut GraphProto) -> Result<(), ConversionError> {
     replace(graph, |rewrite| {
         let (x, slope, y) = (rewrite.x, rewrite.slope_name, rewrite.y);
@@ -110,7 +110,7 @@ fn replace(
             .ok_or_else(|| ConversionError::Unsupported(format!("slope `{slope_name}` is not a constant")))?;
         let mut one = Rewrite { x, y, slope_name, slopes, slope_dims, added: Vec::new() };
         nodes.extend(rewrite(&mut one)?);
-        // Another node may use the same slope.
+        // Another node may use the same slope, so a constant may be here already.
         added.retain(|tensor| one.added.iter().all(|new| new.name != tensor.name));
         added.append(&mut one.added);
     }

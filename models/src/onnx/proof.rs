@@ -46,13 +46,13 @@ pub struct Proof {
     pub reference: Option<f32>,
 }
 
-/// Why a conversion is refused.
+/// Reasons to refuse a conversion.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
     /// The original or the converted graph does not run.
     #[error("the {which} graph does not run")]
     Run {
-        /// Which graph.
+        /// The graph that failed: the original or the converted one.
         which: &'static str,
         /// The runtime's reason.
         source: RunnerError,
@@ -69,7 +69,7 @@ pub enum ProofError {
     /// The results differ.
     #[error("output `{output}` differs by {difference:e} of its largest value, {limit:e} is allowed")]
     Differs {
-        /// Which output.
+        /// Name of the output.
         output: String,
         /// Relative difference.
         difference: f32,
@@ -78,8 +78,9 @@ pub enum ProofError {
     },
 }
 
-/// Compares `converted` with `original` on seeded random input in the range that `input` describes. Single faces are compared,
-/// and where the batch axis is a parameter also a batch with the results for single faces.
+/// Compares `converted` with `original` on seeded random input in the range that `input` describes. It compares the
+/// results for single faces. If the batch axis is a parameter, it also compares the results of a batch with those for
+/// single faces.
 ///
 /// # Errors
 /// A graph does not run, or the results differ by more than rounding (1e-5 of the output's largest value).
@@ -133,7 +134,7 @@ fn has_open_batch(model: &[u8]) -> bool {
     graph_inputs(model).iter().all(|value| dims(value).first() == Some(&None))
 }
 
-/// The input of one face: noise, in which squares of `block` pixels of the last two axes have one value.
+/// The input of one face: noise in which each square of `block` pixels a side, in the last two axes, has one value.
 pub(super) fn random_face(
     model: &[u8],
     input: &Input,
@@ -215,7 +216,7 @@ pub(super) fn compare(expected: &[Tensor], found: &[Tensor], tolerance: f32) -> 
         }
         let scale = expected.data.iter().fold(f32::MIN_POSITIVE, |scale, value| scale.max(value.abs()));
         let pairs = expected.data.iter().zip(&found.data);
-        // `f32::max` would drop a NaN.
+        // `f32::max` would ignore a NaN.
         let difference = pairs
             .map(|(a, b)| (a - b).abs())
             .fold(0.0f32, |d, one| if one > d || one.is_nan() { one } else { d });

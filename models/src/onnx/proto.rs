@@ -1,8 +1,8 @@
-//! The messages of ONNX, as far as conversion reads them.
+//! The messages of ONNX that the conversion reads.
 //!
-//! Field numbers are those of `onnx-ml.proto` (IR version 14). Every field is declared, and optional fields keep their presence,
-//! so a file survives decoding and encoding byte for byte. Messages that conversion does not read (training information,
-//! functions, sparse tensors, subgraphs …) stay bytes.
+//! Field numbers are those of `onnx-ml.proto` (IR version 14). Every field is declared, and optional fields keep their
+//! presence, so decoding and encoding reproduce a file byte for byte. Messages that the conversion does not read
+//! (training information, functions, sparse tensors, subgraphs …) are kept as bytes.
 
 use prost::Message;
 

@@ -24,29 +24,29 @@ impl GraphRunner for NoModels {
     }
 }
 
-/// How the server answers a request.
+/// The server's answer to a request.
 #[derive(Clone, Copy)]
 enum Answer {
     /// The file from the offset that the request asks for.
     Whole,
-    /// Half of the file, and then the connection is cut.
+    /// Half of the file; then the server closes the connection.
     Half,
-    /// The whole file, whatever the request asks for.
+    /// The whole file, even if the request asks for a range.
     WithoutRanges,
-    /// The answer for a part that is no part of the file.
+    /// The status for a range outside the file.
     NoSuchRange,
-    /// The connection is cut before an answer.
+    /// No answer: the server closes the connection.
     Nothing,
     /// A redirect to this server's plain HTTP.
     Redirect,
-    /// A file above the limit, as its head says.
+    /// A file that its `Content-Length` declares to be above the limit.
     TooLarge,
     /// Another file.
     Other,
     NotFound,
 }
 
-/// A server that gives one answer after another, and the last one from then on.
+/// A server that gives these answers in order, and then repeats the last one.
 struct Server {
     port: u16,
     /// The request lines, each with its range.
@@ -179,13 +179,13 @@ fn abandoned_downloads_are_removed_and_those_of_missing_files_stay() {
         names
     };
     let sum = sha256(&FILE);
-    // Of an earlier manifest, and of an address that the manifest no longer has.
+    // Parts from an earlier manifest, and from an address that the manifest no longer has.
     for name in ["0123-0", &format!("{sum}-7")] {
         std::fs::write(partial.join(name), "part").unwrap();
     }
     fetch(dir.path(), &[address(&Server::start(&[Answer::NotFound]))], None).unwrap_err();
     assert_eq!(names(), [format!("{sum}-0")]);
-    // The second address has the file, so nobody continues with the first.
+    // The second address has the file, so no fetch continues the part from the first.
     let servers = [Server::start(&[Answer::NotFound]), Server::start(&[Answer::Whole])];
     let addresses = servers.each_ref().map(address);
     fetch(dir.path(), &addresses, None).unwrap();
@@ -196,7 +196,8 @@ fn abandoned_downloads_are_removed_and_those_of_missing_files_stay() {
 fn a_part_that_the_server_refuses_is_downloaded_anew() {
     let dir = tempfile::tempdir().unwrap();
     fetch(dir.path(), &[address(&Server::start(&[Answer::Half]))], None).unwrap_err();
-    // curl takes the refusal of a range for the end of the file. The checksum shows that it is not, and the part goes.
+    // curl takes the refusal of a range for the end of the file. The checksum shows that the part is wrong, and the
+    // part is removed.
     let refusing = Server::start(&[Answer::NoSuchRange, Answer::Whole]);
     let _ = fetch(dir.path(), &[address(&refusing)], None);
     fetch(dir.path(), &[address(&refusing)], None).unwrap();
@@ -277,7 +278,7 @@ fn two_profiles(folder: &Path) -> Manifest {
 fn a_fetch_installs_the_models_of_its_profile_and_keeps_those_of_another() {
     let (dir, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let manifest = two_profiles(folder.path());
-    // No client is there: everything comes from the folder.
+    // No client is installed: all files come from the folder.
     let clients = Clients::in_path(dir.path().as_os_str());
     let run = |profile| {
         let choice = Choice { profile, from: Some(folder.path()) };
@@ -350,7 +351,7 @@ fn a_folder_serves_machines_without_a_way_out() {
     assert!(is_installed(dir.path()));
     assert_eq!(server.requests(), Vec::<String>::new(), "nothing is downloaded");
 
-    // A file that is not the manifest's is not taken.
+    // A file with another checksum than the manifest's is not used.
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("library.so"), "else").unwrap();
     fetch(dir.path(), &[address(&server)], Some(folder.path())).unwrap();
@@ -359,7 +360,7 @@ fn a_folder_serves_machines_without_a_way_out() {
 
 #[test]
 fn curl_takes_the_proxy_of_its_environment() {
-    // `http_proxy` of a child only: the variables of a process are shared by its tests.
+    // The test sets `http_proxy` for the child only, because all tests share the variables of the process.
     let dir = tempfile::tempdir().unwrap();
     let proxy = Server::start(&[Answer::Whole]);
     let part = dir.path().join("part");

@@ -14,7 +14,7 @@ use super::error::ProvisionError;
 /// Largest size of a member, in bytes. The largest member of the shipped manifest has 29 MB.
 const MEMBER_LIMIT: u64 = 1 << 30;
 
-/// Bytes that are unpacked from one archive at most, as a protection against decompression bombs.
+/// Maximum number of bytes unpacked from one archive, as a protection against decompression bombs.
 const ARCHIVE_LIMIT: u64 = 8 << 30;
 
 /// A downloaded archive.

@@ -15,12 +15,12 @@ const WORKING: &str = ".fetch-";
 /// A locked cache directory: no other process writes to it.
 pub(super) struct Cache<'a> {
     dir: &'a Path,
-    /// The kernel releases the lock when the process ends, however it ends.
+    /// The kernel releases the lock when the process ends for any reason.
     _lock: File,
 }
 
 impl<'a> Cache<'a> {
-    /// Waits until no other fetch works in `dir`, locks it, and removes working directories of killed fetches.
+    /// Waits until no other fetch uses `dir`, locks it, and removes working directories of killed fetches.
     pub(super) fn lock(dir: &'a Path, progress: &dyn Progress) -> Result<Self, ProvisionError> {
         let path = dir.join(".lock");
         let open = || -> io::Result<File> {

@@ -14,7 +14,7 @@ pub(super) struct Copied {
     pub(super) sha256: String,
 }
 
-/// Why a copy failed.
+/// Reasons why a copy failed.
 #[derive(Debug)]
 pub(super) enum CopyError {
     Read(io::Error),

@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use super::error::ProvisionError;
 use crate::manifest::{Package, Registry};
 
-/// The longest file that curl downloads: 1 GiB.
+/// Maximum size of a file that curl downloads: 1 GiB.
 const MAX_FILE_BYTES: &str = "1073741824";
 
-/// Lines of a failed client's output that its error shows.
+/// Number of lines of a failed client's output that its error shows.
 const LAST_LINES: usize = 8;
 
 /// Finds npm, pip and curl, and runs them.
@@ -62,13 +62,13 @@ impl Clients {
         }
     }
 
-    /// Downloads one file into `part`, and continues where an earlier download ended. Proxies and certificates are those of curl's
-    /// environment (`https_proxy`, `no_proxy`, `CURL_CA_BUNDLE`).
+    /// Downloads one file into `part`, and continues after the bytes of an earlier download. curl takes proxies and
+    /// certificates from its environment (`https_proxy`, `no_proxy`, `CURL_CA_BUNDLE`).
     pub(super) fn download_file(&self, address: &str, part: &Path) -> Result<(), ProvisionError> {
         let curl = self.find("curl").ok_or(ProvisionError::CurlNotFound)?;
         let mut command = self.command(&curl);
         command.args(["--fail", "--silent", "--show-error", "--location", "--max-redirs", "5"]);
-        // Without it curl would take braces and brackets in an address for a pattern.
+        // Without this option, curl would interpret braces and brackets in an address as a pattern.
         command.arg("--globoff");
         let schemes = if address.starts_with("https://") { "=https" } else { "=http,https" };
         command.args(["--proto", schemes, "--proto-redir", "=https"]);
@@ -119,7 +119,7 @@ impl Clients {
                     &wheel.platform,
                 ]);
             }
-            // Only for this package: the packages that build its metadata may be wheels.
+            // For this package only: the packages that build its metadata may be wheels.
             None => {
                 command.args(["--no-binary", &package.name]);
             }
@@ -156,8 +156,8 @@ impl Clients {
     }
 }
 
-/// Whether curl failed because the server does not continue this part: it knows no ranges, or the part is no part of its file. Any
-/// other failure, as that of a network that is down, says nothing about the part.
+/// Whether curl failed because the server cannot continue this part: the server does not support ranges, or the part
+/// does not belong to its file. Any other failure, such as a network outage, says nothing about the part.
 fn cannot_continue(error: &ProvisionError) -> bool {
     let ProvisionError::Client { status, .. } = error else { return false };
     // CURLE_RANGE_ERROR and CURLE_BAD_DOWNLOAD_RESUME

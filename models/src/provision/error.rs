@@ -7,7 +7,7 @@ use crate::manifest::ManifestError;
 use crate::onnx::{ConversionError, ProofError};
 use crate::repository::RepositoryError;
 
-/// Why models could not be provisioned.
+/// Reasons why models could not be provisioned.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
     /// The manifest cannot be installed.
@@ -29,7 +29,7 @@ pub enum ProvisionError {
         "curl was not found: install it (Debian, Ubuntu: `apt-get install curl`) and try again, or give the files with `--from`"
     )]
     CurlNotFound,
-    /// Files of a repository are no archive.
+    /// The package has single files and no archive, because it is a repository.
     #[error("package {0} has single files, and no archive")]
     NoArchive(String),
     /// No address has the file.
@@ -37,7 +37,7 @@ pub enum ProvisionError {
     NoAddress {
         /// The file and its package.
         file: String,
-        /// What the last address gave.
+        /// The error of the last address.
         last: Box<ProvisionError>,
     },
     /// A registry's client ended with an error.
@@ -105,10 +105,10 @@ pub enum ProvisionError {
     Conversion {
         /// The model's name.
         model: String,
-        /// Why.
+        /// The reason.
         source: ConversionError,
     },
-    /// A converted model is not equal to the original.
+    /// The results of a converted model differ from the original's.
     #[error("the conversion of {model} is not proven, it was not installed: {source}")]
     Proof {
         /// The model's name.
@@ -116,7 +116,7 @@ pub enum ProvisionError {
         /// The difference.
         source: ProofError,
     },
-    /// Nothing is installed, or its record cannot be read.
+    /// No models are installed, or the installation's record cannot be read.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
     /// The record of the installation cannot be written as TOML.

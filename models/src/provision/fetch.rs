@@ -1,4 +1,4 @@
-//! Fetching: from packages of registries to an installation.
+//! Fetching: downloads packages from registries and makes an installation of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -33,8 +33,8 @@ pub struct Report {
 /// checksums, converts the models, proves the conversions with `runner`, and installs the files. A complete installation
 /// stays as it is, and needs neither network nor clients.
 ///
-/// An interrupted fetch leaves only complete files, and the next one continues from there. `runner` is called after the
-/// runtime has been installed at [`runtime_library`], so it may load it.
+/// An interrupted fetch leaves only complete files, and the next fetch continues from there. `fetch` calls `runner`
+/// after it has installed the runtime at [`runtime_library`], so the runner can load it.
 ///
 /// # Errors
 /// npm, pip or curl is missing or fails, a checksum is wrong, an archive is damaged, a model cannot be converted or its conversion is
@@ -49,13 +49,13 @@ pub fn fetch(
     Fetch { dir, manifest, choice, clients: &Clients::of_user(), progress, runner }.run()
 }
 
-/// What to fetch, and from where.
+/// The models to fetch, and a folder as their source.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choice<'a> {
-    /// The models to install. Models of a larger profile that are installed already stay.
+    /// The models to install. Already installed models of a larger profile stay.
     pub profile: Profile,
-    /// A folder to take files from before anything is downloaded, for machines without a way out. A file counts if it has the name and
-    /// the checksum of a member of the manifest.
+    /// A folder from which files are taken before anything is downloaded, for machines without internet access. A file
+    /// is used if it has the name and the checksum of a member of the manifest.
     pub from: Option<&'a Path>,
 }
 
@@ -86,7 +86,7 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// The files that it is made from; the main file is the first.
+    /// The files that it is made from, the main file first.
     fn members(&self) -> impl Iterator<Item = &'a Member> {
         std::iter::once(self.member).chain(self.weights)
     }
@@ -121,7 +121,7 @@ impl<'a> Fetch<'a> {
             rest = others;
             (part, own)
         });
-        // The runtime and the pictures come first: the runtime proves the models.
+        // The runtime and the pictures are installed first, because the proof of the models needs the runtime.
         let (models, plain): (Vec<_>, Vec<_>) = sources.partition(|(part, _)| part.model.is_some());
         for (part, source) in plain {
             self.install(&cache, &mut files, part, &source[0])?;
@@ -182,7 +182,8 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Downloads every package with one of the members once, and extracts the members. The result has one path a member.
+    /// Downloads each package that has one of the members once, and extracts the members. The result has one path per
+    /// member.
     fn obtain(&self, members: &[&Member], working: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
         let sources: Vec<PathBuf> =
             (0..members.len()).map(|index| working.join(format!("{index}.part"))).collect();
@@ -234,7 +235,7 @@ impl<'a> Fetch<'a> {
         Ok(sources)
     }
 
-    /// Copies a member from the folder that the user gave, if a file of its name and checksum is there.
+    /// Copies a member from the user's folder, if the folder has a file of this name and checksum.
     fn take_from_folder(&self, member: &Member, target: &Path) -> Result<bool, ProvisionError> {
         let Some(folder) = self.choice.from else { return Ok(false) };
         let Some(name) = Path::new(&member.path).file_name() else { return Ok(false) };
@@ -246,8 +247,8 @@ impl<'a> Fetch<'a> {
         Ok(true)
     }
 
-    /// Downloads a file of a repository from the first address that has it with the right checksum. What was downloaded stays in the
-    /// cache directory until it is complete, so the next fetch continues there.
+    /// Downloads a file of a repository from the first address that has it with the right checksum. An incomplete
+    /// download stays in the cache directory, so the next fetch can continue it.
     fn download_file(&self, package: &Package, member: &Member, target: &Path) -> Result<(), ProvisionError> {
         let name = format!("{} {}", package.name, package.version);
         self.progress.report(Event::Downloading { package: &name });
@@ -347,8 +348,8 @@ impl<'a> Fetch<'a> {
     }
 }
 
-/// The name of a member's partial download from the address of this number. It has the checksum and not the package, so a fetch
-/// with a manifest that names the file otherwise continues it.
+/// The file name of a member's partial download from the address with this number. It contains the checksum and not the
+/// package, so a fetch whose manifest gives the package another name continues it.
 fn partial_name(member: &Member, address: usize) -> String {
     format!("{}-{address}", member.sha256)
 }

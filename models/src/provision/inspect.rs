@@ -48,7 +48,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads every file of the installation in `dir` and compares its SHA-256. The list has all faults.
+/// Reads every file of the installation in `dir` and compares its SHA-256. Returns all faults.
 ///
 /// # Errors
 /// Nothing is installed, or the record cannot be used.

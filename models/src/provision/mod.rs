@@ -1,4 +1,5 @@
-//! Provisioning: packages of public registries become an installation that [`Repository`](crate::Repository) opens.
+//! Provisioning: makes an installation, which [`Repository`](crate::Repository) opens, from packages of public
+//! registries.
 
 #[cfg(test)]
 mod address_tests;

@@ -1,4 +1,4 @@
-//! Progress of provisioning, and how it is shown.
+//! Progress of provisioning, and its display.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::onnx::Proof;
 pub enum Event<'a> {
     /// Another fetch works in the same directory; this one waits for it.
     Waiting,
-    /// The number of files that are installed, and of those that are to be fetched.
+    /// The numbers of files that are installed and that must be fetched.
     Planned {
         /// Files with the right checksum.
         present: usize,
@@ -70,14 +70,14 @@ impl Progress for Silent {
     fn report(&self, _event: Event<'_>) {}
 }
 
-/// Shows progress on standard error: a bar on a terminal, else plain lines.
+/// Shows progress on standard error: a bar on a terminal, plain lines elsewhere.
 #[derive(Debug)]
 pub struct Terminal {
     bar: Option<ProgressBar>,
 }
 
 impl Terminal {
-    /// Chooses the form by whether standard error is a terminal.
+    /// Shows a bar if standard error is a terminal, and lines otherwise.
     #[must_use]
     pub fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -102,7 +102,7 @@ impl Default for Terminal {
 impl Progress for Terminal {
     fn report(&self, event: Event<'_>) {
         let Some(bar) = &self.bar else {
-            // A closed standard error is no reason to stop a fetch.
+            // A fetch continues even if standard error is closed.
             let _ = writeln!(std::io::stderr(), "{}", sentence(&event));
             return;
         };

@@ -1,4 +1,4 @@
-//! Fetches from packages that the tests make, by stand-ins for npm and pip.
+//! Fetches of packages that the tests make, with scripts in place of npm and pip.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,7 +19,8 @@ use crate::manifest::{Conversion, Manifest, Package, Registry};
 use crate::onnx::{GraphRunner, RunnerError, Tensor, TfjsModel, convert, import, test_model};
 use crate::{Repository, RepositoryError};
 
-/// Answers every graph with its own input; `error` is added for the converted one, which has an open batch.
+/// Answers every graph with its own input. For the converted graph, which has a batch axis of any length, it adds
+/// `error`.
 struct Echo {
     error: f32,
 }
@@ -64,7 +65,7 @@ impl Scenario {
         self.path("cache")
     }
 
-    /// Each client has a directory of its own, so that each has its own behaviour.
+    /// Makes a client in a directory of its own, so that each client can have its own behaviour.
     fn client(&self, name: &str, behaviour: &str) {
         let bin = self.path("bin").join(name);
         std::fs::create_dir_all(&bin).unwrap();
@@ -117,7 +118,7 @@ impl Scenario {
         self.fetch_by(&Silent, &Echo { error: 0.0 })
     }
 
-    /// Nothing counts as installed, and no working directory is left.
+    /// Asserts that nothing counts as installed, and that no working directory is left.
     fn is_clean(&self) {
         assert!(matches!(Repository::open(&self.cache()), Err(RepositoryError::NotInstalled(_))));
         let left: Vec<_> = std::fs::read_dir(self.cache())
@@ -303,7 +304,7 @@ fn a_graph_model_that_cannot_be_converted_or_proven_is_not_installed() {
         "package.tgz",
         &[("package/model.json", GRAPH_MODEL), ("package/model.bin", &GRAPH_WEIGHTS)],
     );
-    // The first table does not exist, and the second is of another model.
+    // The first table does not exist, and the second belongs to another model.
     for reference in ["none", "face-age-deep-1"] {
         scenario.manifest =
             good.replace("version = 7", &format!("version = 7\n        reference = \"{reference}\""));

@@ -1,14 +1,14 @@
-//! What of an original a medium shows: a portrait, or head and shoulders.
+//! The part of an original that a medium shows: a portrait, or head and shoulders.
 //!
-//! The crop of a liveness network is a few faces wide. So the width of the medium against the face decides whether the network sees
-//! borders, hands and what is behind, or only the medium's inside.
+//! The crop of a liveness network is a few faces wide. So the width of the medium relative to the face decides whether
+//! the network sees borders, hands and the background, or only the inside of the medium.
 
 use image::{RgbImage, imageops};
 
 use super::{between, happens};
 use crate::SplitMix64;
 
-/// Where the face stands in an original, as the detector found it.
+/// Position and size of the face in an original, as the detector found it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FaceArea {
     /// Middle of the detector's box, pixels from the left and upper edges.
@@ -18,29 +18,31 @@ pub struct FaceArea {
 }
 
 impl FaceArea {
-    /// Of the detector's box, in pixels.
+    /// The area of a detector's box. `x` and `y` are its upper left corner; all values are in pixels.
     #[must_use]
     pub fn of_box(x: f32, y: f32, width: f32, height: f32) -> Self {
         Self { middle: [x + width / 2.0, y + height / 2.0], side: (width * height).sqrt() }
     }
 }
 
-/// How a medium frames the face. Measured on prints and screens of five sources.
+/// Framing of the face on a medium. Measured on prints and screens of five sources.
 #[derive(Clone, Copy, Debug)]
 struct Framing {
-    /// Width of the shown part against the face's side; drawn log-uniformly.
+    /// Width of the shown part relative to the face's side; drawn log-uniformly.
     width: (f32, f32),
-    /// Height of the shown part against its width.
+    /// Height of the shown part relative to its width.
     height: (f32, f32),
-    /// The face's middle below the upper edge, as a part of the height.
+    /// Distance of the face's middle from the upper edge, as a part of the height.
     place: (f32, f32),
 }
 
-/// An upright portrait: three of the five sources, and that of ISO/IEC 19794-5 (four eye distances wide, about 1.6 faces).
+/// An upright portrait: that of three of the five sources, and that of ISO/IEC 19794-5 (four eye distances wide, about
+/// 1.6 faces).
 const UPRIGHT: Framing = Framing { width: (1.25, 1.9), height: (1.15, 1.45), place: (0.45, 0.55) };
-/// Head and shoulders on a medium that is wider than high: two of the five sources. They measured 3.3 and 4.0 faces; the lower end is an estimate.
+/// Head and shoulders on a medium that is wider than high: two of the five sources. The widths measured in them are 3.3
+/// and 4.0 faces; the lower end is an estimate.
 const WIDE: Framing = Framing { width: (2.6, 4.0), height: (0.7, 0.75), place: (0.37, 0.55) };
-/// How often a medium is upright: three of five sources.
+/// Share of upright media: three of five sources.
 const UPRIGHT_SHARE: f32 = 0.6;
 
 /// The shown part of an original, clipped to it.
@@ -55,7 +57,7 @@ pub(super) fn portrait(original: &RgbImage, face: FaceArea, random: &mut SplitMi
     imageops::crop_imm(original, x, y, wide, high).to_image()
 }
 
-/// First pixel and length, at least one pixel, of the part of a range that lies within `limit` pixels.
+/// First pixel and length of the part of a range that lies within `limit` pixels. The length is at least one pixel.
 fn clipped(start: f32, length: f32, limit: u32) -> (u32, u32) {
     let first = (start.max(0.0) as u32).min(limit.saturating_sub(1));
     let end = ((start + length).max(0.0).round() as u32).clamp(first + 1, limit.max(first + 1));
@@ -80,7 +82,7 @@ mod tests {
             let widths = if height > width { 124..=191 } else { 259..=401 };
             assert!(widths.contains(&width), "{width}x{height}");
             upright += u32::from(height > width);
-            // The picture's levels say which column and row each pixel was.
+            // The picture's pixel values encode the column and the row of each pixel.
             let [column, row, _] = shown.get_pixel(width / 2, height / 2).0;
             assert!(column.abs_diff(122) <= 1 && row.abs_diff(125) < 16, "{column} {row}");
         }

@@ -1,12 +1,13 @@
-//! Where a camera's pixel meets a flat or cylindrically bent sheet: an exact intersection of the pinhole camera's ray.
+//! The point at which a camera's pixel meets a flat or cylindrically bent sheet: an exact intersection of the pinhole
+//! camera's ray.
 
 use super::between;
 use crate::SplitMix64;
 
-/// A sheet before a pinhole camera. Lengths in millimetres; the sheet's origin is its middle.
+/// A sheet in front of a pinhole camera. Lengths are in millimetres; the sheet's origin is its middle.
 #[derive(Clone, Debug)]
 pub(super) struct Pose {
-    /// Rows: the sheet's axes (across the bending axis, along it, normal) in the camera's.
+    /// Rows: the sheet's axes (across the bending axis, along it, normal) in the camera's axes.
     axes: [[f32; 3]; 3],
     origin: [f32; 3],
     /// The direction across the bending axis, in the sheet's plane: cosine and sine.
@@ -27,8 +28,9 @@ pub(super) struct Hit {
 }
 
 impl Pose {
-    /// A sheet of `width` by `height` mm that spans `fill` of the frame's tighter side, turned by up to `tilt` radians about each
-    /// axis in the plane and by up to a third of that in the plane, bent by `sag` mm over half its width.
+    /// A sheet of `width` by `height` mm that spans `fill` of the frame's tighter side. It is tilted by up to `tilt`
+    /// radians about each of its axes, and rotated in its plane by up to a third of that. It is bent by `sag` mm over
+    /// half its width.
     pub(super) fn draw(
         random: &mut SplitMix64,
         frame: (usize, usize),
@@ -66,7 +68,8 @@ impl Pose {
         }
     }
 
-    /// A flat sheet, straight before the camera, its middle in the frame's; `scale` in pixels a millimetre.
+    /// A flat sheet that faces the camera, with its middle in the middle of the frame; `scale` in pixels per
+    /// millimetre.
     #[cfg(test)]
     pub(super) fn straight(frame: (usize, usize), scale: f32) -> Self {
         Self {
@@ -86,7 +89,7 @@ impl Pose {
         self
     }
 
-    /// Pixels a millimetre at the sheet's middle.
+    /// Pixels per millimetre at the sheet's middle.
     pub(super) fn scale(&self) -> f32 {
         self.focal / self.origin[2]
     }
@@ -96,7 +99,7 @@ impl Pose {
         (self.origin[2], self.focal)
     }
 
-    /// The place on the sheet's surface that the pixel at `x`, `y` sees; `None` where its ray misses the cylinder.
+    /// The point on the sheet's surface that the pixel at `x`, `y` sees. `None` if its ray misses the cylinder.
     pub(super) fn hit(&self, x: f32, y: f32) -> Option<Hit> {
         let ray = [(x - self.centre[0]) / self.focal, (y - self.centre[1]) / self.focal, 1.0];
         let d = self.axes.map(|axis| dot(axis, ray));
@@ -158,7 +161,8 @@ mod tests {
         let (flat, bent) = (Pose::straight((640, 480), 2.0), Pose::straight((640, 480), 2.0).bent(0.004));
         let middle = bent.hit(320.0, 240.0).unwrap().place;
         assert!(middle[0].abs() < 1e-3 && middle[1].abs() < 1e-3);
-        // Along the surface, the pixel at 500 lies farther from the middle than on a flat sheet; up and down it changes less.
+        // Along the surface, the pixel at 500 is farther from the middle than on a flat sheet; up and down it changes
+        // less.
         let (from, to) = (flat.hit(500.0, 240.0).unwrap().place[0], bent.hit(500.0, 240.0).unwrap().place[0]);
         assert!(to - from > 1.0 && to - from < 20.0, "{from} {to}");
         let tilted = bent.hit(500.0, 240.0).unwrap().normal;

@@ -1,20 +1,21 @@
-//! A clustered-dot halftone (amplitude modulation), as a table of one cell that the optics have filtered already.
+//! A clustered-dot halftone (amplitude modulation), as a table of one cell after filtering by the optics.
 
 use std::f32::consts::TAU;
 
-/// Samples a side of the cell, and tones.
+/// Samples per side of the cell.
 const CELL: usize = 16;
 const TONES: usize = 32;
 
-/// The coverage that the camera sees, by tone and place in a cell.
+/// The coverage that the camera sees, by tone and position in a cell.
 #[derive(Clone, Debug)]
 pub(super) struct Halftone {
     cells: Vec<f32>,
 }
 
 impl Halftone {
-    /// A screen whose cell is `pitch` camera pixels wide, seen through a Gaussian blur of `sigma` camera pixels. The spot function is
-    /// cos(2πx) + cos(2πy) (PostScript Language Reference, 7.4.3, "CosineDot"): dots in the lights, holes in the shadows.
+    /// A screen whose cell is `pitch` camera pixels wide, seen through a Gaussian blur of `sigma` camera pixels. The
+    /// spot function is cos(2πx) + cos(2πy) (PostScript Language Reference, 7.4.3, "CosineDot"): dots in the
+    /// highlights, holes in the shadows.
     pub(super) fn new(pitch: f32, sigma: f32) -> Self {
         let spot = |i: usize| (TAU * (i as f32 + 0.5) / CELL as f32).cos();
         let mut ranks: Vec<usize> = (0..CELL * CELL).collect();
@@ -41,7 +42,8 @@ impl Halftone {
         Self { cells }
     }
 
-    /// The coverage, 0 to 1, at a place in cells where the tone is `tone`, 0 to 1. Its mean over a cell is the tone.
+    /// The coverage, 0 to 1, at a position (in cells) where the tone is `tone`, 0 to 1. Its mean over a cell is the
+    /// tone.
     pub(super) fn at(&self, x: f32, y: f32, tone: f32) -> f32 {
         let (x, y) = ((x - x.floor()) * CELL as f32, (y - y.floor()) * CELL as f32);
         let (left, top) = ((x as usize).min(CELL - 1), (y as usize).min(CELL - 1));
@@ -59,10 +61,10 @@ impl Halftone {
     }
 }
 
-/// A Gaussian, wrapped around the cell: the cell repeats.
+/// A Gaussian that wraps around the cell, because the cell repeats.
 fn wrapped(sigma: f32) -> Vec<f32> {
     let sigma = sigma.max(0.05);
-    // Beyond that, a cell is grey to one part in ten thousand.
+    // With a wider blur, a cell is grey to one part in ten thousand.
     if sigma > CELL as f32 * 0.7 {
         return vec![1.0 / CELL as f32; CELL];
     }

@@ -1,4 +1,5 @@
-//! Pictures in linear light: what optics and sensors add and average. Decoding is that of sRGB (IEC 61966-2-1).
+//! Pictures in linear light, the quantity that optics and sensors add and average. Decoding is that of sRGB (IEC
+//! 61966-2-1).
 
 use image::RgbImage;
 
@@ -29,8 +30,8 @@ impl Light {
         Self { width, height, pixels: vec![[0.0; 3]; width * height] }
     }
 
-    /// `picture` in linear light, averaged over whole blocks so that it has few more pixels than `width` by `height` need: sampling it
-    /// more coarsely would alias.
+    /// Converts `picture` to linear light and averages square blocks of pixels, the largest blocks that leave `width`
+    /// by `height` pixels. Without averaging, coarser sampling would alias.
     pub(super) fn reduced(picture: &RgbImage, width: usize, height: usize) -> Self {
         let table: Vec<f32> = (0..=255_u8).map(|value| decode(f32::from(value) / 255.0)).collect();
         let (from_width, from_height) = (picture.width() as usize, picture.height() as usize);
@@ -52,7 +53,7 @@ impl Light {
         light
     }
 
-    /// The light at a place in pixels (bilinear); the border's outside.
+    /// The light at a position in pixels (bilinear). Positions outside have the light of the border.
     pub(super) fn at(&self, x: f32, y: f32) -> Rgb {
         let x = (x - 0.5).clamp(0.0, (self.width - 1) as f32);
         let y = (y - 0.5).clamp(0.0, (self.height - 1) as f32);

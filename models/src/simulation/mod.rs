@@ -1,8 +1,9 @@
-//! Simulated presentation attacks: what a camera records of a print or of a screen that shows a given picture.
+//! Simulated presentation attacks: a camera's recording of a print, or of a screen, that shows a given picture.
 //!
-//! The medium is rendered band-limited: the periodic structure of a halftone or of a pixel grid is filtered by the lens and by the
-//! sensor's aperture before the sensor samples it (analytically, on its Fourier series or its unit cell). Only beats that a real
-//! sensor would record remain, and no detail is invented by the rendering's own sampling. `docs/simulated-attacks.md` has the parameters.
+//! The medium is rendered band-limited: the lens and the sensor's aperture filter the periodic structure of a halftone
+//! or of a pixel grid before the sensor samples it. The filter is computed analytically, on the Fourier series or the
+//! unit cell of the structure. So only the moiré remains that a real sensor would record, and the rendering's own
+//! sampling adds no detail. `docs/simulated-attacks.md` has the parameters.
 
 mod camera;
 mod framing;
@@ -45,14 +46,16 @@ impl Species {
     }
 }
 
-/// What the camera records of `original`, as a JPEG file. The medium and the camera are drawn from `seed`. All species of a seed and a
-/// resolution share the camera. `resolution` is width and height in pixels; the shorter side becomes the width where the original is
-/// higher than wide. A medium shows a portrait of `face`, or the whole original where that is `None`.
+/// Simulates the camera's recording of `original`, as a JPEG file. The medium and the camera are drawn from `seed`. All
+/// species of a seed and a resolution share the camera. `resolution` is width and height in pixels; the shorter side
+/// becomes the width if the original is higher than wide. A medium shows a portrait of `face`, or the whole original if
+/// `face` is `None`.
 ///
-/// A bona fide twin keeps the original's aspect ratio and has at most its pixels, because no camera adds detail.
+/// A bona fide presentation keeps the original's aspect ratio and has at most its number of pixels, because no camera
+/// adds detail.
 ///
 /// # Errors
-/// The encoder's, which has no reason to fail for pictures of up to 65,535 pixels a side.
+/// The error of the JPEG encoder. None is expected for pictures of up to 65,535 pixels a side.
 pub fn simulate(
     original: &RgbImage,
     face: Option<FaceArea>,

@@ -1,4 +1,4 @@
-//! A print: ink on paper, halftoned, bent, held under a lamp.
+//! A print: halftoned ink on paper that is bent and lit by a lamp.
 
 use std::f32::consts::PI;
 
@@ -12,11 +12,12 @@ use super::scene::{Surroundings, Thumb};
 use super::{between, happens};
 use crate::SplitMix64;
 
-/// Transmittance of solid cyan, magenta, yellow and black ink in red, green and blue: from the solid tones of ISO 12647-2 on coated
-/// paper, relative to it. The unwanted absorptions (cyan in green, magenta in blue) make the gamut smaller than the original's.
+/// Transmittance of solid cyan, magenta, yellow and black ink in red, green and blue. The values are those of the solid
+/// tones of ISO 12647-2 on coated paper, relative to the paper. The unwanted absorptions (cyan in green, magenta in
+/// blue) make the gamut smaller than the original's.
 const INKS: [Rgb; 4] = [[0.05, 0.33, 0.62], [0.52, 0.05, 0.18], [0.90, 0.72, 0.06], [0.03, 0.03, 0.03]];
 
-/// Angles of the four screens in degrees: the customary ones, 30 degrees apart but for yellow.
+/// Angles of the four screens in degrees: the customary ones, 30 degrees apart except for yellow.
 const ANGLES: [f32; 4] = [15.0, 75.0, 0.0, 45.0];
 
 /// Parameters of a print.
@@ -32,7 +33,8 @@ pub struct PrintParameters {
     pub tone: Rgb,
     /// Added coverage of a 50 % tone, 0 to 0.15: dot gain (Murray-Davies).
     pub dot_gain: f32,
-    /// Share of ink that is missing in solids, 0 to 0.12: faint toner and paper's roughness lift the black.
+    /// Share of ink that is missing in solid tones, 0 to 0.12: faint toner and the paper's roughness make black
+    /// lighter.
     pub faint: f32,
     /// Strength of the lamp's specular reflection: 0 (matt) to 0.35 (glossy), as a share of white.
     pub gloss: f32,
@@ -42,7 +44,7 @@ pub struct PrintParameters {
     pub bending: f32,
     /// Largest tilt, radians: 0.05 to 0.3.
     pub tilt: f32,
-    /// The room's light against that of the original's balance, in red, green and blue: 0.8 to 1.1, 1, 0.825 to 1.35.
+    /// The room's light relative to the original's white balance, in red, green and blue: 0.8 to 1.1, 1, 0.825 to 1.35.
     pub cast: Rgb,
     /// Part of the frame's tighter side that the paper spans, 0.45 to 1.1.
     pub fill: f32,
@@ -54,7 +56,7 @@ impl PrintParameters {
     /// Draws from the ranges above.
     pub fn draw(random: &mut SplitMix64) -> Self {
         let white = between(random, (0.75, 0.9));
-        // From 5,500 to 9,300 K seen by a camera that is balanced for 6,500 K.
+        // From 5,500 to 9,300 K, seen by a camera with its white balance at 6,500 K.
         let cold = between(random, (-0.5, 1.0));
         Self {
             paper: between(random, (152.0, 297.0)),
@@ -115,7 +117,7 @@ impl PrintParameters {
         }
         let view = |x: f32, y: f32| (x / width as f32, y / height as f32);
         let mut light = Light::new(width, height);
-        // Tones are halftoned where the lens has not blurred them yet; the table has the lens in it.
+        // Tones are halftoned before the lens blurs the picture, since the table already includes the blur of the lens.
         for (index, (pixel, hit)) in light.pixels.iter_mut().zip(&places).enumerate() {
             let (x, y) = ((index % width) as f32 + 0.5, (index / width) as f32 + 0.5);
             let Some(hit) = hit else {
@@ -138,12 +140,13 @@ impl PrintParameters {
             let lit = reflected.map(|part| part * (0.3 + 0.7 * cosine) + specular);
             *pixel = [0, 1, 2].map(|i| lit[i] * self.cast[i]);
         }
-        // The lens blurs edges and shading; the dots were blurred in the table, and lose little more.
+        // The lens blurs edges and shading. The dots were blurred in the table, and this blur changes them little.
         light.blur(camera.blur * 0.7);
         light
     }
 
-    /// What paper and inks reflect (Neugebauer with Demichel's coverages: the screens' angles make the inks independent).
+    /// Light that paper and inks reflect, by Neugebauer's equations with Demichel's coverages: the screens' angles make
+    /// the inks independent.
     fn reflectance(&self, halftone: &Halftone, target: Rgb, [u, v]: [f32; 2], pitch: f32) -> Rgb {
         let mut coverages = separate(target).map(|tone| {
             let gained = tone + 4.0 * self.dot_gain * tone * (1.0 - tone);
@@ -158,7 +161,7 @@ impl PrintParameters {
     }
 }
 
-/// The light, relative to the paper's, that the inks of these coverages leave.
+/// The light that remains after inks of these coverages, relative to the paper's.
 fn through(coverages: [f32; 4]) -> Rgb {
     let mut light = [1.0; 3];
     for (ink, covered) in INKS.iter().zip(coverages) {
@@ -169,9 +172,9 @@ fn through(coverages: [f32; 4]) -> Rgb {
     light
 }
 
-/// Coverages of cyan, magenta, yellow and black for a linear colour, as a calibrated printer finds them: the inks' reflectance is inverted,
-/// with black compensated (the original's black becomes the print's). Half of the grey part is printed in black (grey component
-/// replacement). Colours outside the gamut end at its border.
+/// Coverages of cyan, magenta, yellow and black with which a calibrated printer prints a linear colour. The function
+/// inverts the inks' reflectance with black point compensation: the original's black becomes the print's. Half of the
+/// grey part is printed in black (grey component replacement). Colours outside the gamut are clipped to it.
 fn separate(target: Rgb) -> [f32; 4] {
     /// Reflectance of the darkest print relative to paper: a density of 1.5.
     const BLACK: f32 = 0.03;
@@ -188,7 +191,7 @@ fn separate(target: Rgb) -> [f32; 4] {
     [inks[0], inks[1], inks[2], black]
 }
 
-/// Fixed-point steps of the separation: the error of a grey is below 0.02 then.
+/// Fixed-point steps of the separation. With this number, the error of a grey is below 0.02.
 const STEPS: usize = 6;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What surrounds a medium in the frame: a wall, furniture and fingers.
+//! Surroundings of a medium in the frame: a wall, furniture and fingers.
 
 use super::between;
 use super::light::Rgb;
 use crate::SplitMix64;
 
-/// Surroundings, drawn once a picture.
+/// Surroundings, drawn once per picture.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
     wall: Rgb,
@@ -30,7 +30,7 @@ impl Surroundings {
         Self { wall, slope, boxes }
     }
 
-    /// The light from a place in the frame, 0 to 1 each way.
+    /// The light at a position in the frame, 0 to 1 on both axes.
     pub(super) fn at(&self, x: f32, y: f32) -> Rgb {
         let inside = |area: &[f32; 4]| x > area[0] && y > area[1] && x < area[2] && y < area[3];
         let albedo =

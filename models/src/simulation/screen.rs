@@ -27,19 +27,20 @@ pub enum Device {
 pub struct ScreenParameters {
     /// The device.
     pub device: Device,
-    /// Longer side of the display, mm, and its pixels an inch.
+    /// Longer side of the display, mm.
     pub size: f32,
-    /// Pixels an inch.
+    /// Pixels per inch.
     pub density: f32,
-    /// Part of a pixel's third that a stripe lights, and of its height: 0.7 to 0.95; the black matrix has the rest.
+    /// Lit part of a stripe's width (a third of a pixel) and of its height, 0.7 to 0.95. The black matrix covers the
+    /// rest.
     pub aperture: f32,
-    /// The display's exponent, 1.9 to 2.6; the standard's is 2.2.
+    /// The display's gamma, 1.9 to 2.6; the standard's is 2.2.
     pub gamma: f32,
-    /// White against that of sRGB, in red, green, blue: 0.8 to 1, 1, 1 to 1.35 (6,500 to 9,300 K).
+    /// White of the screen relative to that of sRGB, in red, green, blue: 0.8 to 1, 1, 1 to 1.35 (6,500 to 9,300 K).
     pub white: Rgb,
     /// Light of a black pixel as a share of white: leakage and diffuse reflection, 0.002 to 0.04.
     pub black: f32,
-    /// White of the screen against a white sheet in the room: 0.6 to 4.
+    /// White of the screen relative to a white sheet in the room: 0.6 to 4.
     pub brightness: f32,
     /// Strength of a lamp's or window's mirror image as a share of white: 0 to 0.6.
     pub glare: f32,
@@ -150,22 +151,23 @@ fn soft_box([x, y, wide, high]: [f32; 4], fx: f32, fy: f32) -> f32 {
     edge(fx - x, wide) * edge(fy - y, high)
 }
 
-/// The pixel grid as a Fourier series whose terms lens and sensor have damped: `1 + Σ 2 aₙ cos 2πn(u - shift)` each way.
+/// The pixel grid as a Fourier series whose terms lens and sensor have damped: `1 + Σ 2 aₙ cos 2πn(u - shift)` on
+/// each axis.
 ///
-/// A stripe of duty `d` has the coefficients `sinc(n d)`, relative to its mean; the lens (Gaussian) multiplies by
-/// `exp(-2 π² σ² f²)` and the square aperture by `sinc(f a)`, at `f` cycles a camera pixel (Goodman, "Introduction to Fourier Optics").
-/// What remains above half a cycle a pixel is sampled as it is, and appears as moiré.
+/// A stripe of duty `d` has the coefficients `sinc(n d)`, relative to its mean. At `f` cycles per camera pixel, the
+/// lens (Gaussian) multiplies by `exp(-2 π² σ² f²)` and the square aperture by `sinc(f a)` (Goodman, "Introduction
+/// to Fourier Optics"). Terms above half a cycle per pixel are not removed; the sampling turns them into moiré.
 #[derive(Clone, Debug)]
 pub(super) struct Grid {
     across: [f32; HARMONICS],
     down: [f32; HARMONICS],
 }
 
-/// Terms of the series: the fourth is below a hundredth even for sharp optics.
+/// Number of terms of the series. The fourth would be below a hundredth even for sharp optics.
 const HARMONICS: usize = 3;
 
 impl Grid {
-    /// A grid of `frequency` display pixels a camera pixel.
+    /// A grid of `frequency` display pixels per camera pixel.
     pub(super) fn new(aperture: f32, frequency: f32, camera: &CameraParameters) -> Self {
         let damped = |duty: f32| {
             std::array::from_fn(|n| {
@@ -178,7 +180,7 @@ impl Grid {
         Self { across: damped(aperture / 3.0), down: damped(aperture) }
     }
 
-    /// The part of the mean light that red, green and blue give at a place in display pixels.
+    /// Red, green and blue light at a position in display pixels, relative to the mean light.
     pub(super) fn at(&self, u: f32, v: f32) -> Rgb {
         let wave = |terms: &[f32; HARMONICS], at: f32| {
             let at = at - at.floor();

@@ -1,4 +1,4 @@
-//! What each effect leaves in the picture.
+//! Tests of the traces that each effect leaves in the picture.
 
 use std::f32::consts::TAU;
 
@@ -20,7 +20,7 @@ fn face() -> RgbImage {
     RgbImage::from_fn(300, 200, |x, y| Rgb([200, (x % 256) as u8, (y % 256) as u8]))
 }
 
-/// Strength of a frequency, in cycles a sample, against the mean.
+/// Strength of a frequency, in cycles per sample, relative to the mean.
 fn strength(samples: &[f32], frequency: f32) -> f32 {
     let (mut re, mut im) = (0.0, 0.0);
     for (i, sample) in samples.iter().enumerate() {
@@ -56,7 +56,7 @@ fn stripes_of_three_colours_stand_side_by_side() {
 
 #[test]
 fn moire_beats_where_the_ratio_of_the_pitches_says() {
-    // 0.95 display pixels a camera pixel beat with the sensor at 0.05 cycles a pixel.
+    // 0.95 display pixels per camera pixel beat with the sensor at 0.05 cycles per pixel.
     let sampled = |frequency: f32, aperture: f32| {
         let grid = Grid::new(0.9, frequency, &CameraParameters { aperture, blur: 0.35, ..camera() });
         (0..800).map(|x| grid.at(x as f32 * frequency, 0.5)[1]).collect::<Vec<_>>()

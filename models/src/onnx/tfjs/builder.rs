@@ -29,7 +29,7 @@ pub(super) enum Value {
 /// A node of the ONNX graph.
 pub(super) enum Step {
     Node(NodeProto),
-    /// `min(max(x, low), high)`. It is not yet a node, because a following clamp may be merged into it.
+    /// `min(max(x, low), high)`. It is not a node yet, because a following clamp may be merged into it.
     Clamp {
         input: String,
         output: String,
@@ -40,10 +40,10 @@ pub(super) enum Step {
 
 /// Collects the nodes and constants of an ONNX graph.
 pub(super) struct Builder {
-    /// Constants of the weights' file that no node has taken yet.
+    /// Constants from the file of weights that no node has used yet.
     pub(super) weights: HashMap<String, Constant>,
     pub(super) values: HashMap<String, Value>,
-    /// How many nodes and outputs use a value.
+    /// Number of nodes and outputs that use each value.
     pub(super) uses: HashMap<String, usize>,
     pub(super) steps: Vec<Step>,
     initializers: Vec<TensorProto>,

@@ -26,8 +26,8 @@ pub struct TfjsModel<'a> {
     pub weights: &'a [u8],
 }
 
-/// Converts a graph model to an ONNX file with an open batch axis. Nodes that the manifest's outputs do not depend on are left
-/// out. The conversion is deterministic to the byte.
+/// Converts a graph model to an ONNX file with a batch axis of any length. Nodes that do not contribute to the
+/// manifest's outputs are left out. The conversion is deterministic to the byte.
 ///
 /// # Errors
 /// The JSON is not a graph model, the weights do not fit it, an operation is not supported, or input and outputs are not those

@@ -55,7 +55,8 @@ impl Builder {
         }
     }
 
-    /// A sum or a product of two values of one shape, or of a value and a constant (one for all channels or one for each).
+    /// A sum or a product of two values of one shape, or of a value and a constant (one for all channels or one per
+    /// channel).
     fn arithmetic(&mut self, node: &Node, op: &str, a: &str, b: &str) -> Result<Value, ConversionError> {
         let (x, other) = if matches!(self.values.get(a), Some(Value::Constant(_))) { (b, a) } else { (a, b) };
         let shape = self.computed(node, x)?;
@@ -88,7 +89,7 @@ impl Builder {
         }
     }
 
-    /// Merges consecutive clamps: the result is one clamp to the first interval's ends, clamped to the second interval.
+    /// Merges consecutive clamps into one. Its bounds are those of the first clamp, clamped to the second interval.
     fn clamp(&mut self, node: &Node, x: &str, low: f32, high: f32) -> Result<Value, ConversionError> {
         let shape = self.computed(node, x)?;
         let alone = self.uses.get(x) == Some(&1);
@@ -127,7 +128,7 @@ impl Builder {
         Ok(Value::Computed(Shape::Row { length: channels }))
     }
 
-    /// A row times a matrix, with the operations that TensorFlow has fused to it.
+    /// The product of a row and a matrix, with the operations that TensorFlow has fused with it.
     fn product(
         &mut self,
         node: &Node,

@@ -27,7 +27,7 @@ impl Shape {
     }
 }
 
-/// How a window moves along one axis.
+/// The movement of a window along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) kernel: usize,
@@ -44,20 +44,20 @@ pub(super) struct Extent {
 }
 
 impl Window {
-    /// Number of cells from the window's first to its last.
+    /// Number of cells that the window spans, from its first to its last.
     fn span(self) -> usize {
         (self.kernel - 1) * self.dilation + 1
     }
 
-    /// TensorFlow's `SAME`: one output for each stride that begins in the axis. Of an odd number of padded cells, the larger part
-    /// follows the axis.
+    /// TensorFlow's `SAME`: one output per stride that begins within the axis. If the number of padded cells is odd,
+    /// the larger part is after the axis.
     pub(super) fn same(self, size: usize) -> Extent {
         let outputs = size.div_ceil(self.stride);
         let padding = (outputs.saturating_sub(1) * self.stride + self.span()).saturating_sub(size);
         Extent { outputs, pad_before: padding / 2, pad_after: padding - padding / 2 }
     }
 
-    /// TensorFlow's `VALID`: no padding; `None` where the window is larger than the axis.
+    /// TensorFlow's `VALID`: no padding. `None` if the window is larger than the axis.
     pub(super) fn valid(self, size: usize) -> Option<Extent> {
         let outputs = size.checked_sub(self.span())? / self.stride + 1;
         Some(Extent { outputs, pad_before: 0, pad_after: 0 })

@@ -1,5 +1,5 @@
-//! Conversions of small graph models. The tests over processes show that converted models compute the same, since they have
-//! ONNX Runtime.
+//! Conversions of small graph models. The tests in `deploy/e2e`, which have ONNX Runtime, show that converted models compute
+//! the same.
 
 use proptest::prelude::{any, prop};
 use proptest::{prop_assert, proptest};
@@ -11,7 +11,7 @@ use crate::manifest::{Channels, Crop, Input, Output};
 use crate::onnx::ConversionError;
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-/// Base64, as attributes have it.
+/// `SAME` in base64, as attributes contain it.
 const SAME: &str = "U0FNRQ==";
 const VALID: &str = "VkFMSUQ=";
 const BIAS_ADD: &str = "Qmlhc0FkZA==";

@@ -82,7 +82,7 @@ struct Dimension {
     size: Integer,
 }
 
-/// A 64-bit integer: a text in this form of JSON, but some writers use a number.
+/// A 64-bit integer. This form of JSON writes it as text, but some writers use a number.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Integer {
@@ -119,7 +119,7 @@ impl Document {
             }
         }
         let mut ordered = Vec::new();
-        // For each visited node, whether it is complete. An incomplete node depends on the nodes above it on the stack.
+        // For each visited node, whether it is complete. An incomplete node waits for the nodes above it on the stack.
         let mut done: HashMap<&str, bool> = HashMap::new();
         let mut stack: Vec<&str> = outputs.iter().rev().copied().collect();
         while let Some(&name) = stack.last() {

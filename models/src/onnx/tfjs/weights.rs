@@ -31,7 +31,7 @@ impl Constant {
     }
 }
 
-/// Reads the weights' file; the constants by name.
+/// Reads the file of weights. Returns the constants by name.
 pub(super) fn read(
     document: &Document,
     mut file: &[u8],
