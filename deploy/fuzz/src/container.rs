@@ -1,4 +1,4 @@
-//! Containers of videos, and the stream in which the decoder's child process sends frames back.
+//! Containers of videos, and the stream of frames from the decoder's child process.
 
 use faceline_worker::video::{Container, MemoryFile, Reader};
 
@@ -37,16 +37,16 @@ pub(crate) const TARGET: Target = Target {
     max_allocated_bytes: MIB,
 };
 
-/// Brands of still pictures and of sound.
+/// Brands of still pictures and of audio.
 const NO_VIDEO: [&[u8]; 4] = [b"avif", b"heic", b"mif1", b"M4A "];
 
-/// What files begin with that name other files.
+/// First bytes of files that refer to other files.
 const PLAYLISTS: [&[u8]; 3] = [b"#EXTM3U", b"ffconcat", b"<?xml"];
 
-/// Finds the container of a file, and reads the bytes as the child's stream.
+/// Detects the container of a file, and reads the bytes as the child's stream.
 ///
 /// # Panics
-/// A file that does not begin as a video does is taken for one, or a block of the stream does not lie in it.
+/// A file that does not begin like a video is accepted as one, or a block of the stream is not part of it.
 pub fn container(data: &[u8]) {
     let file = MemoryFile::of(data).expect("the system has memory files");
     if let Some(container) = Container::sniff(&file).expect("a memory file can be read") {
@@ -61,7 +61,7 @@ pub fn container(data: &[u8]) {
 
     let mut reader = Reader::new(data);
     let mut read = 0;
-    // A payload that the stream does not have must not be allocated.
+    // The reader must not allocate memory for a payload that the stream does not have.
     let mut payload = [0; 4096];
     while let Ok(Some(block)) = reader.next_block() {
         let mut left = block.len;

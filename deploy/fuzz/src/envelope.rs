@@ -43,7 +43,7 @@ pub(crate) const TARGET: Target = Target {
     max_allocated_bytes: 16 * MIB,
 };
 
-/// What has been sealed by this installation: the associated data's place, and the content.
+/// The payloads that this installation has sealed: the name in the associated data, and the content.
 static SEALED: LazyLock<BTreeSet<(String, Vec<u8>)>> = LazyLock::new(|| {
     let jobs = jobs().into_iter().map(|(routing, task)| (place(&routing.client, routing.id), encoded(&task)));
     let replies = replies().into_iter().map(|(id, outcome)| (place("reply", id), encoded(&outcome)));
@@ -53,10 +53,10 @@ static SEALED: LazyLock<BTreeSet<(String, Vec<u8>)>> = LazyLock::new(|| {
 /// The ring, whose key does not change during a run.
 static RING: LazyLock<KeyRing> = LazyLock::new(ring);
 
-/// Decodes a message in every way in which a gateway or a worker does.
+/// Decodes a message in every way in which gateways and workers do.
 ///
 /// # Panics
-/// A message that decodes does not encode to itself, or one opens that nobody has sealed.
+/// A decoded message does not encode to itself, or a message opens that this installation did not seal.
 pub fn envelope(data: &[u8]) {
     let head = JobHead::decode(data);
     let context = JobContext::decode(data);
@@ -64,7 +64,8 @@ pub fn envelope(data: &[u8]) {
         let written = job.encode().expect("an envelope that was read can be written");
         let again = JobEnvelope::decode(&written).expect("an envelope that was written can be read");
         assert_eq!(again.encode().expect("it can be written again"), written);
-        // What a worker reads of a job that it cannot read is what it would read if it could.
+        // A worker reads the head of a job that it cannot decode as a whole. The head must have the same values as the
+        // job.
         let head = head.expect("a whole envelope has a head");
         assert_eq!(
             (head.version, head.id, head.budget_ms, head.published_at),
@@ -83,7 +84,7 @@ pub fn envelope(data: &[u8]) {
             assert_sealed(&place("reply", reply.id), &encoded(&outcome));
         }
     }
-    // What the payloads hold. Only this installation seals them, but also its newer builds.
+    // The content of payloads. Only this installation seals them, but newer builds of it may have sealed them, too.
     assert_stable::<Task<CarriedPicture>>(data);
     assert_stable::<Outcome>(data);
 }
@@ -92,7 +93,7 @@ fn assert_sealed(place: &str, content: &[u8]) {
     assert!(SEALED.contains(&(place.to_owned(), content.to_owned())), "{place} opens and was never sealed");
 }
 
-/// Asserts that a value that decodes encodes to bytes that decode to the same.
+/// Asserts that a decoded value encodes to bytes that decode to the same value.
 fn assert_stable<T: DeserializeOwned + Serialize>(data: &[u8]) {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(data);
     deserializer.set_max_depth(64);

@@ -48,10 +48,11 @@ static KEYS: LazyLock<[RecipientKey; 1]> = LazyLock::new(|| {
     [RecipientKey::new(key, CERTIFICATE.to_vec()).expect("the key is that of the certificate")]
 });
 
-/// Opens a JWE; reads the bytes as metadata; and seals them and opens that.
+/// Opens the bytes as a JWE, and reads them as metadata. Then seals the bytes, and opens the result.
 ///
 /// # Panics
-/// A JWE opens that nobody has sealed, what is sealed does not open, or accepted metadata does not survive a round trip (write, read).
+/// A JWE opens that was never sealed, a sealed one does not open, or accepted metadata does not survive a round trip
+/// (write, read).
 pub fn jwe(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
         && let Ok(opened) = open(text, &*KEYS)
@@ -69,7 +70,7 @@ pub fn jwe(data: &[u8]) {
     }
 }
 
-/// Metadata with everything that it may have, and with as little as it must.
+/// Metadata with all members, and with the required ones only.
 fn samples() -> [Vec<u8>; 2] {
     let least = UploadMetadata {
         id: "replay-1".into(),

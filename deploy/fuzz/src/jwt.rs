@@ -52,7 +52,7 @@ pub(crate) const TARGET: Target = Target {
 
 /// The client's key.
 const KEY: [u8; 32] = [9; 32];
-/// The service's tolerance of clocks that differ, in seconds.
+/// The clock leeway of the service, in seconds.
 const CLOCK_LEEWAY: f64 = 60.0;
 /// 2100-01-01, in seconds since 1970.
 const FAR_AWAY: u64 = 4_102_444_800;
@@ -81,11 +81,11 @@ fn accounts() -> anyhow::Result<Accounts> {
     Ok(Accounts::load(&settings, &keys.data, &Metrics::new())?)
 }
 
-/// Authenticates a token, and then one that the client has signed: the bytes up to the first dot are its header, the others its
-/// claims.
+/// Authenticates the bytes as a token, and then a token that the client has signed: the bytes up to the first dot are
+/// its header, the others its claims.
 ///
 /// # Panics
-/// A token is accepted that is not signed, or whose claims another reader of JSON reads in another way.
+/// An accepted token is not signed, or another JSON reader reads other claims from it.
 pub fn jwt(data: &[u8]) {
     if is_accepted(data) {
         assert_signed(data);
@@ -112,7 +112,7 @@ fn signed(algorithm: hmac::Algorithm, header: &[u8], claims: &[u8]) -> String {
     format!("{text}.{}", URL_SAFE_NO_PAD.encode_to_string(mac))
 }
 
-/// Asserts that the last part is the HMAC of what precedes it, by the algorithm of that length.
+/// Asserts that the last part is the HMAC of the text before it. The length of the last part determines the algorithm.
 fn assert_signed(token: &[u8]) {
     let at = memchr::memrchr(b'.', token).expect("an accepted token has a signature");
     let mac = URL_SAFE_NO_PAD.decode_to_vec(&token[at + 1..]).expect("an accepted signature is base64url");
@@ -125,9 +125,9 @@ fn assert_signed(token: &[u8]) {
     hmac::verify(&hmac::Key::new(algorithm, &KEY), &token[..at], &mac).expect("an accepted token is signed");
 }
 
-/// Asserts that a reader that knows nothing of tokens finds in them what the service must have found.
+/// Asserts that a general JSON reader finds the values that the service must have found.
 fn assert_claims(header: &[u8], claims: &[u8]) {
-    // A member that the service ignores may hold what a strict reader refuses, such as a lone surrogate.
+    // A member that the service ignores may hold text that a strict reader refuses, such as a lone surrogate.
     let read = |json| serde_json::from_slice::<Value>(json).ok();
     let (Some(header), Some(claims)) = (read(header), read(claims)) else { return };
     let algorithm = header["alg"].as_str();

@@ -1,4 +1,4 @@
-//! Fuzz targets: everything in Faceline that parses a stranger's bytes.
+//! Fuzz targets: everything in Faceline that parses untrusted bytes.
 //!
 //! Each target is a function from bytes to nothing that panics where a property does not hold. Two runners call them:
 //!
@@ -7,15 +7,15 @@
 //!
 //! | target | parses | properties besides "does not panic" |
 //! | --- | --- | --- |
-//! | [`envelope`] | messages of the broker | what decodes re-encodes to the same; what opens was sealed, in its place |
-//! | [`template`] | templates of callers | what opens was sealed; sealed content of any form is decoded or refused |
-//! | [`picture`] | picture files | what decodes becomes a JPEG that decodes to the same size |
-//! | [`multipart`] | bodies of requests | parts lie in the body; the cutting into chunks does not matter |
-//! | [`jwt`] | tokens of BWS clients | what is accepted is signed, and says so in JSON that another reader reads the same way |
-//! | [`jwe`] | metadata of uploads | what opens was sealed; what is sealed opens; metadata comes back |
-//! | [`media`] | videos of uploads | what opens was sealed; the cutting into pieces does not matter |
-//! | [`manifest`] | manifests of operators | what is accepted can be written and read again, and names no path outside its folders |
-//! | [`container`] | video containers, and the stream of the decoder's child process | still pictures and playlists are no video; blocks lie in the stream |
+//! | [`envelope`] | messages of the broker | decoded messages re-encode to the same; only sealed messages open, each in its place |
+//! | [`template`] | templates of callers | only sealed templates open; sealed content of any form is decoded or refused |
+//! | [`picture`] | picture files | a decoded picture becomes a JPEG that decodes to the same size |
+//! | [`multipart`] | bodies of requests | parts are within the body; the lengths of chunks do not matter |
+//! | [`jwt`] | tokens of BWS clients | accepted tokens are signed; another JSON reader reads the same claims |
+//! | [`jwe`] | metadata of uploads | metadata opens if and only if it was sealed, and survives a round trip |
+//! | [`media`] | videos of uploads | videos open if and only if they were sealed; the lengths of pieces do not matter |
+//! | [`manifest`] | manifests of operators | an accepted manifest can be written and read again, and names no path outside its folders |
+//! | [`container`] | video containers, and the stream of the decoder's child process | still pictures and playlists are no videos; blocks are within the stream |
 
 pub mod mutation;
 
@@ -40,10 +40,10 @@ pub use self::multipart::multipart;
 pub use self::picture::picture;
 pub use self::template::template;
 
-/// A target with what its runners need.
+/// A target with the data that its runners need.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The function's name, which is also that of the corpus' folder and of cargo-fuzz's target.
+    /// The function's name, which is also that of the corpus folder and of cargo-fuzz's target.
     pub name: &'static str,
     /// The function.
     pub run: fn(&[u8]),
@@ -51,9 +51,9 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Words of the format, which mutations insert.
     pub words: &'static [&'static [u8]],
-    /// Whether inputs are parts in base64url between dots, so mutations also change what the parts hold.
+    /// Whether inputs consist of base64url parts between dots. Mutations then also change the content of the parts.
     pub is_dotted_base64: bool,
-    /// Bytes that one run may allocate, all allocations added up, whatever its input says of lengths.
+    /// Maximum sum of all allocations of one run in bytes, regardless of the lengths that its input declares.
     pub max_allocated_bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Manifests of models, which operators write.
+//! Manifests of models, which operators may edit.
 
 use faceline_models::manifest::{DEFAULT_MANIFEST, Manifest, Registry};
 
@@ -39,8 +39,8 @@ pub(crate) const TARGET: Target = Target {
 /// Reads a manifest.
 ///
 /// # Panics
-/// An accepted manifest does not survive a round trip (write, read), or names files outside of their folders or addresses without
-/// TLS on other machines.
+/// An accepted manifest does not survive a round trip (write, read), names files outside of their folders, or names
+/// addresses of other machines without TLS.
 pub fn manifest(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(manifest) = Manifest::parse(text) else { return };
@@ -59,13 +59,13 @@ pub fn manifest(data: &[u8]) {
         }
         assert_eq!(package.registry == Registry::Https, !package.addresses.is_empty());
     }
-    // A manifest that is accepted may lack a table or a model, which the worker says when it loads them.
+    // An accepted manifest may lack a table or a model. The worker reports this when it loads them.
     let _ = manifest.calibration();
 }
 
 fn seeds() -> Vec<Vec<u8>> {
     let whole = DEFAULT_MANIFEST.as_bytes().to_vec();
-    // A small one, in which mutations meet everything.
+    // In a small manifest, mutations reach every part.
     let small = r#"
 format = 2
 models = []

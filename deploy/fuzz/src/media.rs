@@ -19,10 +19,11 @@ const SECRET: MediaSecret = MediaSecret { key: [5; 32], nonce_prefix: [6; 7] };
 const SESSION: Uuid = Uuid::from_u128(1);
 const REPLAY: &str = "replay-1";
 
-/// Opens media that arrives in pieces whose length the first byte says; and seals the bytes and opens that.
+/// Opens media that arrives in pieces, whose length follows from the first byte. Then seals the bytes, and opens the
+/// result.
 ///
 /// # Panics
-/// Media opens that nobody has sealed, or what is opened depends on the pieces, or what is sealed does not open.
+/// Media opens that was never sealed, the opened content depends on the pieces, or sealed media does not open.
 pub fn media(data: &[u8]) {
     let Some((scale, content)) = data.split_first() else { return };
     let piece = 1 + usize::from(*scale) * 300;
@@ -65,7 +66,7 @@ fn sealed(plain: &[u8], piece: usize) -> Vec<u8> {
     sealed
 }
 
-/// Media of no chunk, one and two chunks. The same in each run, since the secret is.
+/// Media of no chunk, one and two chunks. They are the same in each run, since the secret is.
 fn samples() -> [Vec<u8>; 4] {
     [Vec::new(), vec![1; 100], vec![2; CHUNK_BYTES], vec![3; CHUNK_BYTES + 1]]
 }

@@ -44,11 +44,11 @@ const SCHEMA: Schema = Schema {
 };
 const MAX_PICTURE_BYTES: usize = 4096;
 
-/// Decodes a body with the boundary `b`, as a whole and cut into chunks of the length that its first byte says.
+/// Decodes a body with the boundary `b`, as a whole and in chunks of the length in its first byte.
 ///
 /// # Panics
-/// A part does not lie in the body, has more bytes than allowed, or depends on how the body is cut; or the decoder waits for more
-/// than there is.
+/// A part is not in the body, has more bytes than allowed, or depends on the chunks; or the decoder waits although it
+/// has the whole body.
 pub fn multipart(data: &[u8]) {
     let Some((length, body)) = data.split_first() else { return };
     let whole = decoded(body, body.len().max(1));
@@ -82,7 +82,7 @@ fn decoded(body: &[u8], length: usize) -> Option<Form> {
     let max_polls = 10 + 10 * chunks.len();
     let mut form =
         pin!(decode(futures_util::stream::iter(chunks), "b".into(), None, &SCHEMA, MAX_PICTURE_BYTES));
-    // All bytes are there at once, so a decoder that goes on waiting would wait for ever.
+    // All bytes are available at once, so a decoder that waits would never end.
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..max_polls {
         if let Poll::Ready(form) = form.as_mut().poll(&mut context) {

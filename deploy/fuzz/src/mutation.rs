@@ -1,4 +1,4 @@
-//! Mutations that know what formats are made of: lengths, headers, words, numbers, and base64 between dots.
+//! Mutations that know the building blocks of formats: lengths, headers, words, numbers, and base64 between dots.
 //!
 //! They are deterministic: the same seed makes the same inputs on every machine, so a failure can be repeated.
 
@@ -9,9 +9,9 @@ use crate::Target;
 
 /// Inputs are cut to this length, in bytes.
 const MAX_INPUT_BYTES: usize = 96 << 10;
-/// The longest range that one mutation repeats or removes, in bytes.
+/// Maximum length of a range that one mutation repeats or removes, in bytes.
 const MAX_RANGE_BYTES: usize = 512;
-/// The longest header that is taken from another input, in bytes.
+/// Maximum length of a header that is taken from another input, in bytes.
 const MAX_HEADER_BYTES: usize = 64;
 /// Bytes that parsers treat in special ways.
 const SPECIAL_BYTES: [u8; 12] = [0, 1, 0x7f, 0x80, 0x81, 0xff, b'\r', b'\n', b'"', b'.', b'-', b'{'];
@@ -26,7 +26,7 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    /// Mutates the inputs of `corpus`, of which there must be one at least.
+    /// Mutates the inputs of `corpus`, which must not be empty.
     #[must_use]
     pub fn new(target: &Target, corpus: Vec<Vec<u8>>, seed: u64) -> Self {
         let Target { words, is_dotted_base64, .. } = *target;
@@ -63,7 +63,7 @@ impl Mutator {
         start..start + self.below((length - start).min(MAX_RANGE_BYTES) + 1)
     }
 
-    /// Decodes a part between dots, mutates what it holds, and encodes it again.
+    /// Decodes a part between dots, mutates its content, and encodes it again.
     fn mutate_part(&mut self, input: &mut Vec<u8>) {
         let mut parts: Vec<Vec<u8>> = input.split(|byte| *byte == b'.').map(<[u8]>::to_vec).collect();
         let index = self.below(parts.len());
@@ -114,7 +114,7 @@ impl Mutator {
         }
     }
 
-    /// Takes 1, 2, 4 or 8 bytes for a number in one of the two byte orders, and writes another one.
+    /// Reads 1, 2, 4 or 8 bytes as a number in one of the two byte orders, and replaces them with another number.
     fn edit_length(&mut self, input: &mut [u8]) {
         let width = 1 << self.below(4);
         let length = input.len() as u64;

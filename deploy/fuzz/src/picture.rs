@@ -41,12 +41,12 @@ pub(crate) const TARGET: Target = Target {
         b"\xff\xff\xff\xff",
     ],
     is_dotted_base64: false,
-    // The service's limit is 8 bytes for each allowed pixel (`PictureLimits::memory`). The decoder of TIFF reads tags before it is told
-    // the limit, under limits of its own.
+    // The service's limit is 8 bytes for each allowed pixel (`PictureLimits::memory`). The decoder of TIFF reads tags,
+    // under limits of its own, before that limit is set.
     max_allocated_bytes: 256 * MIB,
 };
 
-/// A file of 64 Ki pixels is decoded in milliseconds.
+/// Limits under which a file of 64 Ki pixels is decoded in milliseconds.
 const LIMITS: PictureLimits = PictureLimits { bytes: 1 << 20, pixels: 1 << 16, time: Duration::from_secs(5) };
 
 /// Converts a file to JPEG, as the operation `compress` does: header, limits, decoder, orientation.

@@ -1,4 +1,5 @@
-//! A key ring that is the same in every run, so what one run has sealed and kept in a corpus opens in the next one.
+//! A key ring that is the same in every run, so content that one run has sealed and added to a corpus opens in later
+//! runs.
 
 use std::collections::BTreeMap;
 

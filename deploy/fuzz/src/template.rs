@@ -27,26 +27,27 @@ pub(crate) const TARGET: Target = Target {
     max_allocated_bytes: 8 * MIB,
 };
 
-/// The templates of [`seeds`] as they are opened, in the form of `Debug`: a coordinate that is no number differs from itself.
+/// The opened templates of [`seeds`], as `Debug` text, because a coordinate that is NaN is not equal to itself.
 static SEALED: LazyLock<Vec<String>> = LazyLock::new(|| samples().iter().map(shown).collect());
 
 static CODEC: LazyLock<TemplateCodec> = LazyLock::new(|| TemplateCodec::new(ring()));
 
-/// Opens a text, and then the bytes as content that this installation has sealed.
+/// Opens the bytes as a template. Then opens them as content that this installation has sealed.
 ///
 /// # Panics
-/// A text opens that nobody has sealed, or content that opens does not survive a round trip.
+/// A template opens that was never sealed, or opened content does not survive a round trip.
 pub fn template(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
         && let Ok(opened) = CODEC.decode(text)
     {
         assert!(SEALED.contains(&shown(&opened)), "it opens and was never sealed: {opened:?}");
     }
-    // Only this installation seals templates, but also its earlier and later versions.
+    // Only this installation seals templates, but earlier and later versions of it may have sealed them, too.
     if let Ok(opened) = CODEC.decode(&sealed(data)) {
         let text =
             CODEC.encode(&opened.embedding, opened.facts.as_ref()).expect("what was read can be written");
-        // A text that is longer than what is decoded can come of content that is written more shortly.
+        // Some content has a shorter encoding than the one that is written here, whose text may exceed the decoder's
+        // limit.
         if let Ok(again) = CODEC.decode(&text) {
             assert_eq!(shown(&again), shown(&opened));
         }

@@ -11,12 +11,12 @@ use faceline_fuzz::{TARGETS, Target};
 use rustix::time::{ClockId, clock_gettime};
 use tikv_jemalloc_ctl::thread;
 
-/// Mutations of each target.
+/// Number of mutations for each target.
 const RUNS: u64 = 10_000;
-/// The processor time that one input may take. The slowest valid one takes some milliseconds.
+/// Maximum processor time for one input. The slowest valid one takes some milliseconds.
 const MAX_TIME: Duration = Duration::from_secs(1);
 
-/// Processor time of this thread, so a busy machine does not count.
+/// Processor time of this thread, which does not depend on the load of the machine.
 fn thread_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
@@ -38,7 +38,7 @@ fn corpus(target: &Target) -> Vec<Vec<u8>> {
         return (target.seeds)();
     }
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    // The order of a folder differs between machines.
+    // A folder lists its files in another order on each machine.
     files.sort();
     let committed = files.iter().map(|file| std::fs::read(file).unwrap());
     (target.seeds)().into_iter().chain(committed).collect()
@@ -46,7 +46,7 @@ fn corpus(target: &Target) -> Vec<Vec<u8>> {
 
 fn smoke(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
-    // What is made once does not count for the first input.
+    // The first run initialises statics, whose allocations must not count for an input.
     (target.run)(&[]);
     let corpus = corpus(target);
     for (number, input) in corpus.iter().enumerate() {

@@ -1,19 +1,21 @@
-//! A formal model of a job's life cycle: what gateways, workers, broker and store do with it, and every fault between two steps.
+//! A formal model of a job's life cycle: the steps of gateways, workers, broker and store, and every fault between two
+//! steps.
 //!
-//! [`interactive`] is about jobs whose callers wait, [`replay`] about videos that are judged later. Each is a state machine of which
-//! Stateright visits every reachable state, with two jobs, two workers, two gateways and a few faults. `docs/job-life-cycle.md`
-//! says for each step which file does it.
+//! [`interactive`] models jobs whose callers wait, and [`replay`] models videos that are judged later. Each is a state
+//! machine. Stateright visits every reachable state, with two jobs, two workers, two gateways and a few faults.
+//! `docs/job-life-cycle.md` names the file that implements each step.
 //!
-//! Both models take mutations: wrong programs, each of which violates an invariant, so the tests show that the invariants can fail.
+//! Both models have mutations: incorrect programs, each of which violates an invariant. So the tests show that the
+//! invariants can fail.
 
 pub mod interactive;
 pub mod replay;
 
-/// Jobs of a model.
+/// Number of jobs in a model.
 pub const JOBS: usize = 2;
-/// Workers of a model.
+/// Number of workers in a model.
 pub const WORKERS: usize = 2;
-/// Gateways of a model.
+/// Number of gateways in a model.
 pub const GATEWAYS: usize = 2;
 /// Failed attempts after which a job moves to the quarantine.
 const QUARANTINE_ATTEMPTS: u8 = 2;
@@ -28,7 +30,7 @@ fn take<T: PartialEq>(items: &mut Vec<T>, item: &T) {
     }
 }
 
-/// Adds an element. The vector is a multiset: its order is that of the elements, so equal multisets are equal states.
+/// Adds an element. The vector is a sorted multiset, so equal multisets are equal states.
 fn add<T: Ord>(items: &mut Vec<T>, item: T) {
     let at = items.partition_point(|known| *known < item);
     items.insert(at, item);

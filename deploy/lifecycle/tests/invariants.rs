@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use faceline_lifecycle::{interactive, replay};
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// Searches until `finish`, or through all states.
+/// Searches until `finish`, or all states.
 fn searched<M>(model: M, finish: HasDiscoveries) -> impl Checker<M>
 where
     M: Model + Send + Sync + 'static,
@@ -26,14 +26,14 @@ where
     M::State: Hash + Send + Sync + Debug + PartialEq + Clone + 'static,
     M::Action: Debug + PartialEq + Clone,
 {
-    // A failure ends the search; without one it ends with the last state, however soon the examples are found.
+    // A failure ends the search. Without one, the search covers all states, even if the examples are found early.
     let checker = searched(model, HasDiscoveries::AnyFailures);
     println!("{} states, depth {}", checker.unique_state_count(), checker.max_depth());
     checker.assert_properties();
     assert!(checker.unique_state_count() > states, "{} states", checker.unique_state_count());
 }
 
-/// Asserts that a wrong program violates an invariant, and prints how.
+/// Asserts that a mutation violates an invariant, and prints the path to the violation.
 fn assert_violates<M>(model: M, mutation: impl Debug, invariant: &'static str)
 where
     M: Model + Send + Sync + 'static,

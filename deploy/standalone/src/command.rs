@@ -1,4 +1,4 @@
-//! The commands of the program: those of a gateway, and those that examine an installation.
+//! The commands of the program: those of a gateway, and those that inspect an installation.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! Prints where the capture page is and three example calls, ready to paste, for a person who starts the program for the first time.
+//! Prints the address of the capture page and three example calls, ready to paste, for a user who starts the program
+//! for the first time.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -7,8 +8,8 @@ use std::path::Path;
 use faceline_models::Repository;
 use faceline_shared::services::SharedServices;
 
-/// Waits until the service is ready and prints the address of the page and the calls. Prints nothing where the demo account is not in
-/// use, and no calls where no example pictures are installed.
+/// Waits until the service is ready and prints the address of the page and the calls. Prints nothing if the demo
+/// account is not in use, and no calls if no example pictures are installed.
 pub(crate) async fn when_ready(services: SharedServices, listener: SocketAddr) {
     if services.settings.accounts.file.is_some() {
         return;
@@ -19,7 +20,7 @@ pub(crate) async fn when_ready(services: SharedServices, listener: SocketAddr) {
     let has_pages = services.settings.capture_rules().pages;
     let page = if has_pages { page(&url) } else { String::new() };
     let text = page + &example_calls(&services, &url).unwrap_or_default();
-    // A closed standard output is no reason to stop serving.
+    // The service continues even if standard output is closed.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if !std::io::stdout().is_terminal() {
         let _ = std::io::stdout().flush();
@@ -32,7 +33,7 @@ fn page(url: &str) -> String {
     )
 }
 
-/// The calls with the example pictures; `None` where they are not installed.
+/// The calls with the example pictures. `None` if these are not installed.
 fn example_calls(services: &SharedServices, url: &str) -> Option<String> {
     let repository = Repository::open(&services.settings.models.dir).ok()?;
     let [reference, same, other] =

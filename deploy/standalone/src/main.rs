@@ -1,5 +1,5 @@
-//! Faceline in one process: gateway and worker over the embedded broker and stores. Also the operators' commands, which examine
-//! an installation of any form.
+//! Faceline in one process: gateway and worker over the embedded broker and stores. Also the operators' commands, which
+//! inspect an installation of any kind.
 
 mod command;
 mod doctor;

@@ -1,4 +1,4 @@
-//! RabbitMQ's management API, where `broker.management_url` names it.
+//! Client of RabbitMQ's management API at the address `broker.management_url`, if there is one.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -7,22 +7,22 @@ use faceline_shared::redact::SecretUrl;
 use reqwest::{Certificate, Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
-/// The API has this long to answer.
+/// Time limit for an answer of the API.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Why the API gives no answer.
+/// Errors of a request to the API.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManagementError {
-    /// The address cannot be understood.
+    /// The address is not a URL.
     #[error("broker.management_url is no URL")]
     Url,
     /// The certificates of the authorities cannot be read.
     #[error("broker.tls.ca cannot be used: {0}")]
     Authorities(String),
-    /// It does not answer, or with something else. The message holds no password.
+    /// The API does not answer, or not in its format. The message holds no password.
     #[error("the management API does not answer: {0}")]
     Unreachable(#[from] reqwest::Error),
-    /// It refuses the request.
+    /// The API refuses the request.
     #[error("the management API answers {0}")]
     Refused(StatusCode),
 }
@@ -33,7 +33,8 @@ pub(crate) struct Management {
     base: Url,
 }
 
-/// A queue, as the API describes it. Fields are missing until RabbitMQ has measured them, which it does every five seconds.
+/// A queue, as the API describes it. Fields are missing until RabbitMQ has measured them; it measures every five
+/// seconds.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct QueueStatistics {
     pub(crate) name: String,
@@ -48,8 +49,8 @@ pub(crate) struct QueueStatistics {
 }
 
 impl Management {
-    /// The API at `url`. Besides the authorities of the system it may have its certificate from those in the PEM file `ca`.
-    ///
+    /// A client of the API at `url`. The server's certificate may come from an authority of the system or from one in
+    /// the PEM file `ca`.
     /// # Errors
     /// [`ManagementError::Url`], [`ManagementError::Authorities`].
     pub(crate) fn new(url: &SecretUrl, ca: Option<&Path>) -> Result<Self, ManagementError> {
@@ -80,7 +81,7 @@ impl Management {
         Ok(response.json().await.map_err(reqwest::Error::without_url)?)
     }
 
-    /// Whether no node has an alarm, and the clock of the node that answers.
+    /// Returns whether no node has an alarm, and the clock of the node that answers.
     ///
     /// # Errors
     /// [`ManagementError`].

@@ -7,7 +7,7 @@ use faceline_worker::{MODELS_READY, WorkerError};
 
 use crate::greeting;
 
-/// Why the program ends with an error.
+/// Reasons why the program ends with an error.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StandaloneError {
     /// The gateway could not start.
@@ -20,14 +20,14 @@ pub(crate) enum StandaloneError {
 
 /// Runs gateway and worker until `shutdown`, or until one of them fails, which stops the other.
 ///
-/// The gateway drains first: the requests that it has accepted still need the worker.
+/// The gateway drains first, because its accepted requests still need the worker.
 pub(crate) async fn run(
     services: SharedServices,
     shutdown: CancellationToken,
 ) -> Result<(), StandaloneError> {
     let worker_shutdown = CancellationToken::new();
-    // The worker's condition is registered before the gateway's conditions can be met, or the program would briefly report
-    // that it is ready while no model is loaded.
+    // The worker's condition must be registered before the gateway's conditions can be met. Otherwise the program would
+    // briefly report that it is ready while no model is loaded.
     let _ = services.readiness.condition(MODELS_READY);
     let gateway = Gateway::start(services.clone()).await?;
     let greeting = tokio::spawn(greeting::when_ready(services.clone(), gateway.local_addr()));

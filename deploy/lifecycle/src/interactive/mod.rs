@@ -1,5 +1,5 @@
-//! Jobs whose callers wait: a gateway publishes a job, a worker does it and publishes the result to the gateway's reply queue, and
-//! the gateway gives the first result to the caller.
+//! Jobs whose callers wait. A gateway publishes a job. A worker executes it and publishes the result to the gateway's
+//! reply queue. The gateway returns the first result to the caller.
 
 mod model;
 mod state;

@@ -8,59 +8,60 @@ use crate::{GATEWAYS, JOBS, Job, QUARANTINE_ATTEMPTS, WORKERS, add, distinct, ta
 /// A step.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// The gateway remembers the job and publishes it.
+    /// The gateway stores the job as pending and publishes it.
     Submit(Job),
     /// A worker takes a message.
     Take(usize, Message),
-    /// A worker does what the message asks for.
+    /// A worker processes its message: it executes the job, answers that the job is poison, or moves the message to the
+    /// quarantine.
     Work(usize),
     /// A worker publishes the answer.
     Reply(usize),
-    /// A worker acknowledges, or sends poison to the dead letters.
+    /// A worker acknowledges its message, or dead-letters it if it is poison.
     Settle(usize),
     /// A gateway takes a reply.
     Deliver(Reply),
-    /// A gateway opens the next generation of its reply queue, and publishes again what is pending.
+    /// A gateway opens the next generation of its reply queue, and publishes the pending jobs again.
     Reopen(usize),
     /// Fault: a worker dies.
     WorkerDies(usize),
-    /// Fault: a worker loses its connection. The broker gives the message to another one, and this one goes on.
+    /// Fault: a worker loses its connection. The broker delivers the message again, while this worker continues.
     WorkerLosesConnection(usize),
-    /// Fault: a gateway dies, and starts anew.
+    /// Fault: a gateway dies and restarts.
     GatewayDies(usize),
-    /// Fault: a reply queue is lost with what is in it.
+    /// Fault: a reply queue is lost with its messages.
     ReplyQueueLost(usize),
-    /// Fault: a confirm is missing, so a gateway publishes a job again that the broker has.
+    /// Fault: a confirm is missing, so a gateway publishes a job again that the broker already has.
     PublishedAgain(Job),
-    /// The caller's deadline passes. It counts as a fault, or it would hide every loss.
+    /// The caller's deadline passes. It counts as a fault, because otherwise it would hide every loss.
     Deadline(Job),
 }
 
-/// A mutation: a wrong program, which must violate an invariant.
+/// A mutation: an incorrect program, which must violate an invariant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mutation {
     /// A worker acknowledges before the broker has the result.
     AckBeforeResult,
     /// A worker acknowledges before the quarantine has the message.
     AckBeforeQuarantine,
-    /// A gateway gives every result to the caller.
+    /// A gateway returns every result to the caller.
     NoDeduplication,
-    /// A gateway gives a result to another of its callers.
+    /// A gateway returns a result to another of its callers.
     WrongCorrelation,
-    /// A gateway does not publish again after it has lost its reply queue.
+    /// A gateway does not publish pending jobs again after it has lost its reply queue.
     NoRepublication,
-    /// A worker sends poison to the dead letters without an answer.
+    /// A worker dead-letters poison without an answer.
     SilentDeadLetter,
-    /// There is no quarantine: a job that kills its workers is redelivered for ever.
+    /// There is no quarantine: a job that kills its workers is redelivered without end.
     NoQuarantine,
 }
 
 /// The model.
 #[derive(Clone, Copy, Debug)]
 pub struct Interactive {
-    /// Faults in one run.
+    /// Maximum number of faults in one run.
     pub faults: u8,
-    /// What is wrong with the program.
+    /// The mutation of the program; `None` for the correct program.
     pub mutation: Option<Mutation>,
 }
 
@@ -69,12 +70,13 @@ impl Interactive {
         self.mutation == Some(mutation)
     }
 
-    /// Attempts of one job that may fail: three of each message with it. A fault makes one more message, or one more failure.
+    /// Maximum number of failed attempts of one job: three for each message with it. A fault causes one more message,
+    /// or one more failure.
     fn max_failures(&self) -> u8 {
         (QUARANTINE_ATTEMPTS + 1) * (1 + self.faults)
     }
 
-    /// The steps that happen by themselves.
+    /// The steps without faults.
     fn steps(&self, state: &State) -> Vec<Action> {
         let mut steps = Vec::new();
         for job in 0..JOBS as Job {
@@ -86,7 +88,7 @@ impl Interactive {
         for (index, worker) in state.workers.iter().enumerate() {
             match worker {
                 None => {
-                    // Symmetry: workers are interchangeable, so one idle worker stands for all.
+                    // Symmetry: workers are interchangeable, so one idle worker represents all.
                     if state.workers[..index].iter().all(Option::is_some) {
                         let messages = distinct(&state.messages).into_iter();
                         steps.extend(messages.map(|message| Action::Take(index, message)));
@@ -188,7 +190,7 @@ impl Interactive {
             }
         } else if !quarantined && attempts >= QUARANTINE_ATTEMPTS && !self.has(Mutation::NoQuarantine) {
             if self.has(Mutation::AckBeforeQuarantine) {
-                // What it has acknowledged is in its memory alone.
+                // After the acknowledgement, the message exists only in this worker's memory.
                 state.workers[index] = Some(Busy { message, stage: Stage::Taken, owns: false });
                 if owns {
                     return;
@@ -209,7 +211,8 @@ impl Interactive {
         let Some(Busy { message, stage: Stage::Done(answer), owns }) = state.workers[index] else { return };
         let (gateway, generation) = message.reply_to;
         let present = &state.gateways[usize::from(gateway)];
-        // The broker returns what goes to a queue that is gone. Its gateway publishes the job again, or has no caller for it.
+        // The broker returns a message for a queue that no longer exists. The gateway publishes the job again, or has
+        // no caller for it.
         if present.is_open && present.generation == generation {
             add(&mut state.replies, Reply { queue: message.reply_to, correlation: message.job, answer });
         }
@@ -269,7 +272,7 @@ impl Model for Interactive {
     }
 
     fn within_boundary(&self, state: &State) -> bool {
-        // Without a quarantine, a poison message is redelivered for ever. One round more than allowed shows that.
+        // Without a quarantine, a poison message is redelivered without end. One attempt more than allowed shows that.
         state.failures.iter().all(|failures| *failures <= self.max_failures() + 1)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{GATEWAYS, JOBS, Job, QUARANTINE_ATTEMPTS, WORKERS, add};
 
-/// What a caller got.
+/// The outcome that a caller received.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Answer {
     /// The result of this job.
@@ -29,7 +29,7 @@ pub struct Message {
     pub(super) attempts: u8,
 }
 
-/// A result on its way to a reply queue that exists.
+/// A result that is published to an existing reply queue.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Reply {
     pub(super) queue: ReplyQueue,
@@ -38,13 +38,13 @@ pub struct Reply {
     pub(super) answer: Answer,
 }
 
-/// How far a worker is with a message.
+/// A worker's progress with a message.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Stage {
     Taken,
-    /// The answer is known and not published.
+    /// The worker has the answer and has not published it.
     Done(Answer),
-    /// The broker has what takes the message's place: the reply, or the message in the quarantine.
+    /// The broker has the successor of the message: the reply, or the message in the quarantine.
     Published,
 }
 
@@ -53,11 +53,11 @@ pub(super) enum Stage {
 pub struct Busy {
     pub(super) message: Message,
     pub(super) stage: Stage,
-    /// Whether the delivery is still this worker's: its connection was not lost, and it has not acknowledged.
+    /// Whether the worker still owns the delivery: it has not lost its connection, and it has not acknowledged.
     pub(super) owns: bool,
 }
 
-/// A gateway. It remembers nothing when it dies.
+/// A gateway. It loses its state when it dies.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Gateway {
     pub(super) generation: u8,
@@ -68,7 +68,7 @@ pub struct Gateway {
 /// A state of the model.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct State {
-    /// The gateway that each job's caller is connected to.
+    /// The gateway to which each job's caller is connected.
     pub(super) gateway_of: [u8; JOBS],
     /// Whether the first job kills every worker that runs it (a poison message).
     pub(super) first_is_poison: bool,
@@ -79,7 +79,7 @@ pub struct State {
     pub(super) replies: Vec<Reply>,
     pub(super) workers: [Option<Busy>; WORKERS],
     pub(super) gateways: [Gateway; GATEWAYS],
-    /// Attempts of each job that failed: its worker ended, or lost its connection.
+    /// Number of failed attempts of each job: its worker ended, or lost its connection.
     pub(super) failures: [u8; JOBS],
     pub(super) faults_left: u8,
 }
@@ -99,7 +99,7 @@ impl State {
         self.answered_twice |= self.answers[usize::from(job)].replace(answer).is_some();
     }
 
-    /// A worker's process ends; another one takes its place. What it had not acknowledged is delivered again.
+    /// A worker's process ends, and another one replaces it. The broker delivers its unacknowledged message again.
     pub(super) fn worker_ends(&mut self, index: usize) {
         if let Some(busy) = self.workers[index].take() {
             self.failures[usize::from(busy.message.job)] += 1;
@@ -110,12 +110,12 @@ impl State {
     }
 
     pub(super) fn redeliver(&mut self, message: Message) {
-        // More attempts than the rules tell apart are one.
+        // The rules do not distinguish higher numbers of attempts, so the model does not count them.
         let attempts = (message.attempts + 1).min(QUARANTINE_ATTEMPTS);
         add(&mut self.messages, Message { attempts, ..message });
     }
 
-    /// The next generation is open after [`Action::Reopen`].
+    /// Removes the gateway's reply queue with its messages. [`Action::Reopen`] opens the next generation.
     pub(super) fn lose_reply_queue(&mut self, index: usize) {
         let gateway = &mut self.gateways[index];
         let lost = (index as u8, gateway.generation);
@@ -124,12 +124,12 @@ impl State {
         self.replies.retain(|reply| reply.queue != lost);
     }
 
-    /// Whether an answer to a pending job is certain: its job or its result is at the broker, or a worker has it, or it will be
-    /// published again.
+    /// Whether an answer to a pending job is certain: the broker has its job or its result, a worker has its delivery,
+    /// or the gateway will publish it again.
     pub(super) fn is_carried(&self, job: Job, gateway: &Gateway, number: u8) -> bool {
         let present = (number, gateway.generation);
         let is_for = |message: &Message| message.job == job && message.reply_to == present;
-        // A message that is not acknowledged yet comes back if its worker dies; what a worker alone has, does not.
+        // An unacknowledged message is delivered again if its worker dies. A message that only the worker has is lost.
         !gateway.is_open
             || self.messages.iter().any(is_for)
             || self.workers.iter().flatten().any(|busy| busy.owns && is_for(&busy.message))

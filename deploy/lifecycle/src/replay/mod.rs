@@ -1,6 +1,6 @@
-//! Replays: a video is uploaded, a row of the outbox publishes its job, any gateway takes the result and ends the replay in one
-//! operation of the store, and rows that are written with the end call the service provider back, record the usage and delete the
-//! video.
+//! Replays. A device uploads a video, and a row of the outbox publishes its job. Any gateway takes the result and ends
+//! the replay in one operation of the store. This operation also writes rows that call back the service provider,
+//! record the usage and delete the video.
 
 mod model;
 mod state;

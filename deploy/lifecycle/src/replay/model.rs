@@ -10,15 +10,15 @@ use crate::{GATEWAYS, JOBS, Job, QUARANTINE_ATTEMPTS, WORKERS, add, distinct, ta
 /// A step.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// The store takes the end of an upload, with the row that watches over the job.
+    /// The store records the end of an upload, with the row that monitors the job.
     Upload(Job),
     /// A gateway leases a row that is due.
     Lease(usize, Job, u8),
     /// A gateway takes a result.
     TakeResult(usize, Job, End),
-    /// A gateway does the work that it has taken: a row, or a result.
+    /// A gateway processes the row or the result that it has taken.
     Act(usize),
-    /// A gateway settles it: the row with its lease, the result at the broker.
+    /// A gateway settles its work: the row with its lease, or the result at the broker.
     Settle(usize),
     /// A worker takes a message.
     TakeJob(usize, Message),
@@ -26,18 +26,18 @@ pub enum Action {
     Work(usize),
     /// A worker acknowledges the job.
     Ack(usize),
-    /// Fault: a gateway dies. Its leases end in time, and its deliveries come again.
+    /// Fault: a gateway dies. Its leases expire, and the broker delivers its results again.
     GatewayDies(usize),
-    /// Fault: a lease ends although its gateway goes on.
+    /// Fault: a lease expires while its gateway continues.
     LeaseEnds(usize),
     /// Fault: a worker dies.
     WorkerDies(usize),
 }
 
-/// A mutation: a wrong program, which must violate an invariant.
+/// A mutation: an incorrect program, which must violate an invariant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mutation {
-    /// A worker acknowledges before the broker has the result, and nothing watches over the job.
+    /// A worker acknowledges before the broker has the result, and no row monitors the job.
     NoWatchOverJobs,
     /// The end of a replay has no row for its callback.
     NoCallbackRow,
@@ -58,9 +58,9 @@ pub enum Mutation {
 pub struct Replay {
     /// Replays in one run, at most [`JOBS`].
     pub replays: usize,
-    /// Faults in one run.
+    /// Maximum number of faults in one run.
     pub faults: u8,
-    /// What is wrong with the program.
+    /// The mutation of the program; `None` for the correct program.
     pub mutation: Option<Mutation>,
 }
 
@@ -71,7 +71,8 @@ impl Replay {
         self.mutation == Some(mutation)
     }
 
-    /// Whether there are runs in which the first video kills its workers. With two replays they would be too many states for a test.
+    /// Whether the first video kills its workers in some runs. With two replays there would be too many states for a
+    /// test.
     fn has_poison(&self) -> bool {
         self.replays == 1
     }
@@ -83,7 +84,7 @@ impl Replay {
             .collect();
         for (index, gateway) in state.gateways.iter().enumerate() {
             match gateway {
-                // Symmetry: gateways are interchangeable, so one idle gateway stands for all.
+                // Symmetry: gateways are interchangeable, so one idle gateway represents all.
                 None if state.gateways[..index].iter().any(Option::is_none) => (),
                 None => {
                     let due = state
@@ -200,7 +201,7 @@ impl Replay {
         state.gateways[index] = Some(in_hand);
     }
 
-    /// Does the work of a row. Returns what the row repeats with.
+    /// Does the work of a row. Returns the payload for the row's next execution, or `None` if the row is done.
     fn do_row(&self, state: &mut State, job: Job, work: Work) -> Option<Work> {
         let index = usize::from(job);
         match work {
@@ -232,14 +233,14 @@ impl Replay {
         }
     }
 
-    /// Ends a replay, in one operation of the store with all that must follow.
+    /// Ends a replay and writes the rows that must follow, in one operation of the store.
     fn end(&self, state: &mut State, job: Job, end: End) {
         state.set_end(job, end);
         self.write_rows(state, job);
     }
 
     fn write_rows(&self, state: &mut State, job: Job) {
-        // It takes the place of the row that watched over the job.
+        // This row replaces the row that monitored the job.
         state.write(job, Work::DeleteMedia);
         state.write(job, Work::RecordUsage);
         if !self.has(Mutation::NoCallbackRow) {

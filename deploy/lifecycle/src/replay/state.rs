@@ -1,13 +1,13 @@
-//! A state of the model: replays, rows, messages, workers, gateways, and what has been done.
+//! A state of the model: replays, rows, messages, workers, gateways, and effects outside the store.
 
 use std::collections::BTreeMap;
 
 use crate::{GATEWAYS, JOBS, Job, QUARANTINE_ATTEMPTS, WORKERS, add};
 
-/// A job is published this often, at most, before its replay ends with ERROR.
+/// Maximum number of times a job is published before its replay ends with ERROR.
 pub(super) const MAX_PUBLISHES: u8 = 2;
 
-/// How a replay ended.
+/// The end of a replay.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum End {
     /// With the judgement of this job's video.
@@ -18,7 +18,7 @@ pub enum End {
     NotInTime,
 }
 
-/// What a row of the outbox is for. Its key is the job and the lane, so one row replaces another.
+/// The purpose of a row of the outbox. Its key is the job and the lane, so a row replaces one with the same key.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Lane {
     Replays,
@@ -29,7 +29,8 @@ pub(super) enum Lane {
 /// The payload of a row.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Work {
-    /// Publish the job, which was published so often; at last, end the replay.
+    /// Publish the job, which was published `published` times before. After [`MAX_PUBLISHES`] times, end the replay
+    /// instead.
     Judge {
         published: u8,
     },
@@ -59,25 +60,25 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct Busy {
     pub(super) message: Message,
-    /// Whether the broker has what takes the message's place.
+    /// Whether the broker has the successor of the message: the result, or the message in the quarantine.
     pub(super) is_published: bool,
 }
 
 /// A result in the durable queue that all gateways consume.
 pub(super) type ResultMessage = (Job, End);
 
-/// What a gateway works on.
+/// The item that a gateway works on.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum InHand {
     /// A row whose work is not done.
     Row(RowKey, Work),
-    /// A row whose work is done, with the payload that it repeats with, or none.
+    /// A row whose work is done, with the payload for its next execution, or `None`.
     DoneRow(RowKey, Option<Work>),
-    /// A result that was not acted on.
+    /// A result that was not processed.
     Result(ResultMessage),
-    /// A result that the store has, or that changes nothing.
+    /// A result that the store has recorded, or that changes nothing.
     DoneResult(ResultMessage),
-    /// A replay that has ended in the store without its rows: only a wrong program has this.
+    /// A replay that has ended in the store without its rows. Only an incorrect program has this.
     EndedWithoutRows(ResultMessage),
 }
 
@@ -94,16 +95,16 @@ pub struct State {
     pub(super) results: Vec<ResultMessage>,
     pub(super) workers: [Option<Busy>; WORKERS],
     pub(super) gateways: [Option<InHand>; GATEWAYS],
-    /// Ids of the callbacks that the service provider has received.
+    /// Number of different ids among the callbacks that the service provider has received.
     pub(super) callback_ids: [u8; JOBS],
-    /// Ids of the usage records that the object store has.
+    /// Number of different ids among the usage records in the object store.
     pub(super) usage_ids: [u8; JOBS],
     pub(super) called_back_too_early: bool,
     pub(super) faults_left: u8,
 }
 
 impl State {
-    /// Writes a row in place of the one with its key, whose lease ends with it.
+    /// Writes a row in place of the one with the same key, and removes that row's lease.
     pub(super) fn write(&mut self, job: Job, work: Work) {
         let lane = match work {
             Work::Judge { .. } | Work::DeleteMedia => Lane::Replays,
@@ -124,7 +125,7 @@ impl State {
         *ids = if has_fresh_id { *ids + 1 } else { 1 };
     }
 
-    /// The row that a gateway works on, while it has the lease.
+    /// The key of the row that a gateway works on, if the gateway still has the lease.
     pub(super) fn leased_row(&self, index: usize) -> Option<RowKey> {
         let Some(InHand::Row(key, _) | InHand::DoneRow(key, _)) = self.gateways[index] else { return None };
         self.rows.get(&key).filter(|row| row.leased_by == Some(index as u8)).map(|_| key)
@@ -150,8 +151,8 @@ impl State {
         }
     }
 
-    /// Whether a row may be worked on now. What follows an end happens in any order in the programs. Its rows do not touch each other, so
-    /// one order stands for all: callback, usage record, deletion.
+    /// Whether a row may be worked on now. In the programs, the rows of an end are processed in any order. They do not
+    /// affect each other, so the model uses one order: callback, usage record, deletion.
     pub(super) fn is_next(&self, (job, lane): RowKey, work: Work) -> bool {
         let earlier = match (lane, work) {
             (Lane::Callbacks, _) | (_, Work::Judge { .. }) => 0,

@@ -1,4 +1,5 @@
-//! The broker: its nodes, its queues, a message there and back, and the keys of the processes on it.
+//! Checks of the broker: its nodes, its queues, a message to itself and back, and the keys of the processes that use
+//! it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,10 +15,10 @@ use super::limit::{SERVER_TIMEOUT, limited};
 use super::subject::Subject;
 use crate::management::Management;
 
-/// The oldest RabbitMQ that has what the queues need.
+/// The oldest RabbitMQ with the features that the queues need.
 const OLDEST_VERSION: (u32, u32) = (3, 10);
 
-/// Processes have this long to announce their keys. They answer a request within a quarter of a second.
+/// Time limit for processes to announce their keys. They answer a request within a quarter of a second.
 const ANNOUNCEMENT_TIME: Duration = Duration::from_secs(2);
 
 const UNREACHABLE: &str = "start the broker, or correct host and port in broker.url; a firewall or NetworkPolicy may drop the connection";
@@ -60,7 +61,7 @@ pub(super) async fn check(subject: Subject) -> Vec<Finding> {
     [findings, queues, messages, keys, management].concat()
 }
 
-/// The error with the node's address, where it does not name it.
+/// The error with the node's address in front.
 fn at(address: &str, error: &BrokerError) -> String {
     format!("{address}: {error}")
 }
@@ -143,7 +144,7 @@ async fn messages(inspection: &Inspection) -> Vec<Finding> {
 /// Compares the keys of this process's file with those that the running processes announce.
 async fn keys(inspection: &Inspection, subject: &Subject) -> Vec<Finding> {
     const CHECK: &str = "keys.agreement";
-    // That there are no keys is a finding of its own.
+    // Another check reports missing keys.
     let Ok(keys) = Keys::find(&subject.settings) else { return vec![] };
     let announced = match inspection.announcements(AnnouncedKeys::request(), ANNOUNCEMENT_TIME).await {
         Ok(announced) => announced,
@@ -184,7 +185,7 @@ fn different(other: &AnnouncedKeys, keys: &Keys) -> Finding {
     )
 }
 
-/// Nobody announces keys. Where a queue has consumers, processes run that do not answer.
+/// The finding if no process announces keys. If a queue has consumers, processes are running that do not answer.
 async fn nobody(inspection: &Inspection) -> Finding {
     const CHECK: &str = "keys.agreement";
     let consumers = match inspection.queue(&Queue::Interactive).await {
@@ -201,7 +202,7 @@ async fn nobody(inspection: &Inspection) -> Finding {
     )
 }
 
-/// The alarms of all nodes, which a process that publishes nothing does not see.
+/// The alarms of all nodes. A process that does not publish does not see them.
 async fn alarms(subject: &Subject) -> Vec<Finding> {
     const CHECK: &str = "broker.management";
     let settings = &subject.settings.broker;

@@ -1,6 +1,7 @@
-//! Whether this machine's clock agrees with those of the servers.
+//! Checks that this machine's clock agrees with those of the servers.
 //!
-//! Gateways and workers compare their clocks by the times in jobs. Here the servers' clocks stand for those of the other machines.
+//! Gateways and workers compare their clocks by the times in jobs. This check cannot read the clocks of the other
+//! machines, so it uses the servers' clocks instead.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,20 +14,20 @@ use super::finding::Finding;
 use super::subject::Subject;
 use crate::management::{self, Management};
 
-/// Clocks that NTP keeps agree far better.
+/// Allowed difference. Clocks that NTP synchronises differ far less.
 const USUAL: Duration = Duration::from_secs(1);
-/// The header `Date` has whole seconds.
+/// Resolution of the header `Date`, which has whole seconds.
 const OF_DATE: Duration = Duration::from_secs(1);
-/// A server has this long to answer.
+/// Time limit for a server's answer.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The time of a server.
 struct Reading {
     server: &'static str,
     time: SystemTime,
-    /// This machine's clock at the middle of the question.
+    /// This machine's time halfway between request and answer.
     here: SystemTime,
-    /// What the reading may be off.
+    /// Uncertainty of the reading.
     error: Duration,
 }
 
@@ -79,7 +80,7 @@ async fn broker(subject: &Subject) -> Option<Reading> {
     Some(Reading { server: "RabbitMQ", time: time?, here: asked + half, error: half + OF_DATE })
 }
 
-/// Any answer of an S3 server tells its time, also one that refuses an unsigned request.
+/// Reads the clock of an S3 server. Each of its answers has the time, even the refusal of an unsigned request.
 async fn objects(subject: &Subject) -> Option<Reading> {
     let settings = &subject.settings.objects;
     let Some(ObjectsUrl::S3(_)) = &settings.url else { return None };

@@ -6,7 +6,7 @@ use faceline_shared::settings::{self, SettingsError, Sources};
 use super::finding::Finding;
 use super::subject::{Role, Subject};
 
-/// Checks where the settings come from. `error` is why they cannot be read, if they cannot.
+/// Checks the sources of the settings. `error` is the reason if the settings cannot be read.
 pub(super) fn of_sources(sources: &Sources, error: Option<&SettingsError>) -> Vec<Finding> {
     let mut findings = vec![match error {
         None => Finding::ok("settings", "all settings are known and fit together"),

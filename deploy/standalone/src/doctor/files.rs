@@ -17,7 +17,7 @@ use rustls_pki_types::pem::PemObject as _;
 use super::finding::Finding;
 use super::subject::Subject;
 
-/// A certificate that ends within this time is to be renewed.
+/// A certificate that expires within this time should be renewed.
 const RENEWAL: Duration = Duration::from_hours(21 * 24);
 
 pub(super) fn check(subject: &Subject) -> Vec<Finding> {
@@ -115,7 +115,7 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     if chain.is_empty() { Err("it holds no certificate".into()) } else { Ok(chain) }
 }
 
-/// Judges a chain by the certificate that ends first.
+/// Judges a chain by the certificate that expires first.
 fn of_chain(check: &'static str, path: &Path, chain: &[CertificateDer<'_>]) -> Vec<Finding> {
     let Some(end) = chain.iter().filter_map(|certificate| not_after(certificate)).min() else {
         let found = format!("{}: the end of its certificates cannot be read", path.display());

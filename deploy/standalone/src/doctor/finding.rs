@@ -1,4 +1,4 @@
-//! What a check found, and how it is printed.
+//! Findings of checks, and their output.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -10,12 +10,12 @@ use tokio::task::JoinError;
 const EXIT_WARNINGS: u8 = 1;
 const EXIT_PROBLEMS: u8 = 2;
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Grade {
     Ok,
-    /// It works, but will not for ever, or not for all.
+    /// It works, but not permanently or not for all callers.
     Warning,
     /// It does not work.
     Problem,
@@ -24,12 +24,12 @@ pub(super) enum Grade {
 /// The finding of one check.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Finding {
-    /// What was checked.
+    /// Name of the check.
     pub(super) check: &'static str,
     pub(super) grade: Grade,
-    /// What was found. It holds no secret.
+    /// The observation. It holds no secret.
     pub(super) found: String,
-    /// What to do; `None` if all is well.
+    /// An instruction for the operator; `None` if nothing is wrong.
     pub(super) remedy: Option<String>,
 }
 
@@ -46,15 +46,15 @@ impl Finding {
         Self { check, grade: Grade::Problem, found: found.into(), remedy: Some(remedy.into()) }
     }
 
-    /// An error of gateways and workers. Many of their messages end with what to do, after a semicolon; `remedy` is for those that
-    /// do not.
+    /// Makes a problem from an error of gateways and workers. Many of their messages end with an instruction after a
+    /// semicolon; `remedy` is for the others.
     pub(super) fn error(check: &'static str, error: &impl ToString, remedy: &str) -> Self {
         let text = error.to_string();
         let (found, remedy) = text.rsplit_once("; ").unwrap_or((&text, remedy));
         Self::problem(check, found, remedy)
     }
 
-    /// The same as a warning.
+    /// The same finding, but a warning at most.
     pub(super) fn into_warning(self) -> Self {
         Self { grade: self.grade.min(Grade::Warning), ..self }
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::finding::Finding;
 
-/// A server has this long to answer.
+/// Time limit for a server's answer.
 pub(super) const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The findings of `check`, or that there was no answer in time.
+/// The findings of `check`, or one that it did not end in time.
 pub(super) async fn limited(
     name: &'static str,
     limit: Duration,

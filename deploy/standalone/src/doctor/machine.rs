@@ -1,4 +1,4 @@
-//! This machine: open files and the disk.
+//! Checks of this machine: open files and the disk.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use rustix::fs::{Access, access, statvfs};
 use super::finding::Finding;
 use super::subject::Subject;
 
-/// Below this, keys and records may not be written, in bytes.
+/// Minimum free disk space in bytes. With less, writing keys and records may fail.
 const LEAST_FREE: u64 = 64 << 20;
 
 pub(super) fn check(subject: &Subject) -> Vec<Finding> {
@@ -35,11 +35,11 @@ fn open_files(connections: usize) -> Finding {
     Finding::ok(CHECK, format!("the limit of open files is {limit}, enough for {connections} connections"))
 }
 
-/// The disk of the data folder, and whether it can be written to.
+/// Checks the free space of the data folder's disk, and that the folder is writable.
 fn disk(subject: &Subject) -> Finding {
     const CHECK: &str = "data_dir";
     let folder = &subject.settings.data_dir;
-    // A folder that does not exist yet is made at the first start, in the nearest one that does.
+    // The programs make a missing folder at the first start, so the check uses its nearest existing parent.
     let existing = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or_else(|| Path::new("/"));
     let shown = folder.display();
     if let Err(error) = access(existing, Access::WRITE_OK | Access::EXEC_OK) {

@@ -1,4 +1,4 @@
-//! The memory that the settings may take, against the limit of the control group or the machine.
+//! Checks the memory that the settings allow against the limit of the control group or the machine.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use faceline_worker::profile_of;
 use super::finding::Finding;
 use super::subject::Subject;
 
-/// What a gateway needs for each of its threads besides the bodies, in bytes; measured, see `docs/operations.md`.
+/// Memory of a gateway for each of its threads, without the bodies, in bytes; measured, see `docs/operations.md`.
 const GATEWAY_BYTES_PER_THREAD: u64 = 32 << 20;
 /// A decoded picture has three channels of one byte.
 const BYTES_PER_PIXEL: u64 = 3;
@@ -55,12 +55,13 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     }]
 }
 
-/// Bodies that are held at the same time, and the rest.
+/// Memory of a gateway in bytes: the bodies that it holds at the same time, and the rest.
 fn gateway(settings: &Settings) -> u64 {
     settings.limits.inflight_bytes as u64 + GATEWAY_BYTES_PER_THREAD * threads()
 }
 
-/// Each thread has sessions of all models, a decoded picture, and for videos the kept frames.
+/// Memory of a worker in bytes. Each thread has sessions of all models, and either a decoded picture or the kept frames
+/// of a video.
 fn worker(settings: &Settings) -> u64 {
     let sessions = match settings.inference.sessions {
         0 => cores(),
@@ -73,7 +74,7 @@ fn worker(settings: &Settings) -> u64 {
         + videos * settings.replay.kept_frame_bytes as u64
 }
 
-/// Bytes of the model files of the profile; 0 if they are not installed, which is a finding of its own.
+/// Size of the profile's model files in bytes. It is 0 if they are not installed, which another check reports.
 fn model_bytes(settings: &Settings) -> u64 {
     let Ok(repository) = Repository::open(&settings.models.dir) else { return 0 };
     let profile = profile_of(settings.models.profile);
@@ -81,7 +82,8 @@ fn model_bytes(settings: &Settings) -> u64 {
     models.filter_map(|model| fs::metadata(model.path).ok()).map(|file| file.len()).sum()
 }
 
-/// Threads of the runtime: `TOKIO_WORKER_THREADS`, or the cores. A gateway beside it has as many.
+/// Number of threads of the runtime: `TOKIO_WORKER_THREADS`, or the number of cores. A gateway in the same environment
+/// has as many.
 fn threads() -> u64 {
     tokio::runtime::Handle::try_current()
         .map_or_else(|_| cores(), |runtime| runtime.metrics().num_workers() as u64)
@@ -98,7 +100,8 @@ fn machine() -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
-/// The lowest limit of a control group and those above it, in bytes. `groups` is the text of `/proc/self/cgroup` (cgroups(7)).
+/// The lowest limit of a control group and its parents, in bytes. `groups` is the text of `/proc/self/cgroup`
+/// (cgroups(7)).
 fn limit_in(groups: &str, root: &Path) -> Option<u64> {
     let limits = groups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -110,7 +113,7 @@ fn limit_in(groups: &str, root: &Path) -> Option<u64> {
             }
             _ => return vec![],
         };
-        // Within a namespace of its own, a container sees its group as the root.
+        // In a cgroup namespace of its own, a container sees its group as the root.
         let folder = root.join(path.trim_start_matches('/'));
         let folders = folder.ancestors().take_while(|folder| folder.starts_with(&root));
         folders

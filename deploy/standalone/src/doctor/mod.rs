@@ -1,7 +1,7 @@
-//! `faceline doctor`: looks for what keeps an installation from working, and says what to do.
+//! `faceline doctor`: checks everything that can keep an installation from working, and prints a remedy for each fault.
 //!
-//! No check has a rule of its own: each calls what gateways and workers call. All checks run at the same time, each with a time limit,
-//! so a server that does not answer hides nothing else.
+//! No check has rules of its own: each calls the code of gateways and workers. All checks run at the same time, each
+//! with a time limit, so one silent server does not delay the other findings.
 
 mod broker;
 mod clock;
@@ -27,7 +27,7 @@ use self::finding::{Finding, Report};
 use self::limit::{SERVER_TIMEOUT, limited};
 use self::subject::{Role, Subject};
 
-/// Reading, loading and running models takes seconds of work. On a machine with one slow core it may take this long.
+/// Time limit for reading, loading and running models. It is enough for a machine with one slow core.
 const WORK_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The arguments of `faceline doctor`.
@@ -59,7 +59,7 @@ pub(crate) fn run(
     }
     let report = Report::new(findings);
     let text = if arguments.json { report.json() } else { report.text() };
-    // A closed standard output changes nothing in what was found.
+    // The exit code reports the findings even if standard output is closed.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if is_unreadable { ExitCode::from(EXIT_BAD_SETTINGS) } else { report.exit_code() }
 }
@@ -71,7 +71,7 @@ fn examine(subject: &Subject) -> std::io::Result<Vec<Finding>> {
         let findings = join_all(checks).await.into_iter();
         findings.flat_map(|found| found.unwrap_or_else(|panic| vec![Finding::panicked(&panic)])).collect()
     });
-    // A check that is late may still hold a thread.
+    // A check that exceeded its limit may still occupy a thread.
     runtime.shutdown_background();
     Ok(findings)
 }

@@ -13,7 +13,7 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     let settings = &subject.settings;
     let folder = settings.models.dir.display();
     match provision::verify(&settings.models.dir) {
-        // Code of a library that was altered must not run, so nothing is loaded then.
+        // No code of an altered library may run, so nothing is loaded in this case.
         Ok(faults) if !faults.is_empty() => {
             return faults
                 .iter()
@@ -37,7 +37,7 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     vec![verified, loaded]
 }
 
-/// Messages about models say after a colon what to run.
+/// Splits an error about models. Many of their messages end with a colon and the command to run.
 fn of_error(check: &'static str, text: &str) -> Finding {
     match text.rsplit_once(": ") {
         Some((found, remedy)) if remedy.contains("`faceline-models") => {
@@ -52,7 +52,7 @@ fn of_error(check: &'static str, text: &str) -> Finding {
     }
 }
 
-/// Whether ffmpeg decodes a sample, confined as the settings ask for.
+/// Checks that ffmpeg decodes a sample with the confinement that the settings require.
 pub(super) fn videos(subject: &Subject) -> Vec<Finding> {
     const CHECK: &str = "videos";
     let settings = &subject.settings;

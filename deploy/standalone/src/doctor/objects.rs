@@ -1,4 +1,4 @@
-//! The object store, and the one for exports.
+//! Checks of the object store, and of the one for exports.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use super::subject::Subject;
 
 /// The content of the probe.
 const PROBE: &[u8] = b"faceline doctor";
-/// Others may write.
+/// Permission bit: other users may write.
 const WORLD_WRITABLE: u32 = 0o002;
 
 /// The store of videos, of pictures of sessions, and of usage records.
@@ -50,7 +50,7 @@ async fn check(
                 format!("chmod o-w {}", folder.display()),
             )),
             Ok(_) => (),
-            // To write the probe would make the folder.
+            // Writing the probe would make the missing folder.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return vec![missing(check, section, folder, settings.url.is_some())];
             }

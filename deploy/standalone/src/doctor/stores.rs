@@ -1,4 +1,4 @@
-//! The session store and the blob store.
+//! Checks of the session store and of the blob store.
 
 use faceline_gateway_store as gateway_store;
 use faceline_shared::redis::{RedisFacts, RedisServer};
@@ -14,7 +14,7 @@ const NEARLY_FULL: u64 = 80;
 const REDIS: &str = "start Redis or correct the address; the address must lead to the master, whose maxmemory-policy must be noeviction \
                      (docs/operations.md, Redis)";
 
-/// The store of sessions, outbox and rates.
+/// Checks the store of sessions, outbox and rates.
 pub(super) async fn store(subject: Subject) -> Vec<Finding> {
     const CHECK: &str = "store";
     let settings = &subject.settings.store;
@@ -41,7 +41,7 @@ pub(super) async fn store(subject: Subject) -> Vec<Finding> {
     findings
 }
 
-/// The store of pictures on their way to a worker.
+/// Checks the store of pictures that workers fetch.
 pub(super) async fn blobs(subject: Subject) -> Vec<Finding> {
     const CHECK: &str = "blobs";
     let (url, tls) = (subject.settings.blobs_url(), subject.settings.blobs_tls());
@@ -78,7 +78,7 @@ fn of_error(check: &'static str, error: &impl ToString) -> Finding {
     } else {
         REDIS
     };
-    // The store's own words have a semicolon where no remedy follows.
+    // The remedy is not taken from the text, because the store's messages contain semicolons that precede no remedy.
     Finding::problem(check, text, remedy)
 }
 
@@ -94,7 +94,7 @@ fn hidden(check: &'static str, error: &redis::RedisServerError) -> Finding {
     )
 }
 
-/// Whether sessions and accepted work survive the end of the server.
+/// Checks that sessions and accepted work survive a restart of the server.
 fn lasting(facts: &RedisFacts) -> Vec<Finding> {
     const CHECK: &str = "store";
     let mut findings = vec![match (facts.append_only, facts.snapshots) {

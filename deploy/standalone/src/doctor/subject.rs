@@ -1,4 +1,4 @@
-//! What is examined.
+//! The subject of the checks.
 
 use faceline_shared::settings::Settings;
 
@@ -13,7 +13,7 @@ pub(crate) enum Role {
     Standalone,
 }
 
-/// What is examined.
+/// The installation that the checks examine: its settings, and the program on this machine.
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
     pub(super) settings: Settings,

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::error::QueueError;
 
-/// Letters that are shown unless `--limit` says otherwise.
+/// Number of letters that are shown without `--limit`.
 const SHOWN: usize = 20;
 
 /// The arguments of `show`.
@@ -41,7 +41,7 @@ pub(crate) struct RequeueArguments {
     json: bool,
 }
 
-/// What becomes of a letter.
+/// The result of a requeue for one letter.
 #[derive(Debug, Serialize)]
 struct Outcome {
     job: Option<JobId>,
@@ -49,7 +49,7 @@ struct Outcome {
     queue: Option<String>,
     /// Whether it was published, and removed from the dead letters.
     requeued: bool,
-    /// Why it stays a dead letter.
+    /// The reason why it stays a dead letter.
     reason: Option<String>,
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn show(
 ) -> Result<(), QueueError> {
     let taken = inspection.dead_letters(arguments.limit).await?;
     let letters = taken.letters().to_vec();
-    // Before the output, which may be a pipe that nobody reads.
+    // The letters go back before the output, because writing may block on a pipe that nobody reads.
     taken.give_back().await?;
     if arguments.json {
         serde_json::to_writer_pretty(&mut *out, &letters)?;
@@ -104,7 +104,7 @@ pub(super) async fn requeue(
     inspection: &Inspection,
     out: &mut impl Write,
 ) -> Result<(), QueueError> {
-    // All are taken once, so a letter that dies again meanwhile is not published a second time.
+    // All letters are taken at once, so a job that dies again meanwhile is not published a second time.
     let mut taken = inspection.dead_letters(usize::MAX).await?;
     let all = taken.letters().to_vec();
     let missing = arguments.jobs.iter().find(|id| !all.iter().any(|letter| letter.job == Some(**id)));

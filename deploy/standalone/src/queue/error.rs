@@ -1,4 +1,4 @@
-//! Why a command about queues fails.
+//! Errors of commands about queues.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use faceline_shared::broker::BrokerError;
 
 use crate::management::ManagementError;
 
-/// Why a command fails.
+/// Reasons why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QueueError {
     /// The broker cannot be used.
@@ -21,7 +21,7 @@ pub(crate) enum QueueError {
     /// Some letters were not published again; the output says why.
     #[error("{0} dead letters were not published again")]
     Incomplete(usize),
-    /// Output cannot be written, or there are no threads.
+    /// The output cannot be written, or threads cannot be started.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// JSON cannot be written.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::error::QueueError;
 use crate::management::{Management, QueueStatistics};
 
-/// What the names of reply queues begin with, after the prefix.
+/// Start of the names of reply queues, after the prefix.
 const REPLY: &str = "faceline.reply.";
 
 /// The arguments of the command.
@@ -26,7 +26,7 @@ pub(crate) struct ListArguments {
 #[derive(Debug, Serialize)]
 struct Row {
     queue: String,
-    /// `None`: there is no such queue.
+    /// `None` if the queue does not exist.
     ready: Option<u64>,
     unacknowledged: Option<u64>,
     consumers: Option<u64>,
@@ -59,7 +59,7 @@ pub(super) async fn run(
     for queue in Queue::DURABLE {
         let name = inspection.name_of(&queue);
         let measured = by_name.get(name.as_str());
-        // The broker itself counts now; the API has counted within the last five seconds.
+        // The broker's own count is current; that of the API is up to five seconds old.
         let depth = match inspection.queue(&queue).await? {
             QueueState::Present(depth) | QueueState::Differs(depth, _) => Some(depth),
             QueueState::Missing => None,

@@ -1,4 +1,4 @@
-//! `faceline queue`: what waits between gateways and workers, and what died there.
+//! `faceline queue`: messages that wait between gateways and workers, and dead letters.
 
 mod dead_letters;
 mod error;

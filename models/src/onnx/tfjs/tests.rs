@@ -1,5 +1,5 @@
-//! Conversions of small graph models. The tests in `deploy/e2e`, which have ONNX Runtime, show that converted models compute
-//! the same.
+//! Conversions of small graph models. The tests in `deploy/e2e`, which have ONNX Runtime, show that converted models
+//! compute the same.
 
 use proptest::prelude::{any, prop};
 use proptest::{prop_assert, proptest};
