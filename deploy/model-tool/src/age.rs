@@ -82,7 +82,7 @@ impl Age {
     }
 }
 
-/// Prints the share of people below a limit who pass it with a margin.
+/// Prints the share of people below an age limit who pass it, for each limit and margin.
 fn print_challenges(out: &mut impl Write, pairs: &[AgePair], people: &[String]) -> std::io::Result<()> {
     writeln!(
         out,

@@ -17,7 +17,7 @@ pub(crate) struct AgeFigures {
     /// Number of pictures without a face.
     pub(crate) without_face: usize,
     pub(crate) all: AgeErrors,
-    /// The errors without faces of negative quality.
+    /// The errors of the faces whose quality is not negative.
     pub(crate) answered: Option<AgeErrors>,
     /// Bands of age: first and last year, and the errors in the band.
     pub(crate) bands: Vec<((u16, u16), AgeErrors)>,
@@ -27,7 +27,8 @@ pub(crate) struct AgeFigures {
 }
 
 impl AgeFigures {
-    /// Each face has its age and estimate, and whether its quality is negative. `None` without a face.
+    /// Computes the figures. Each face has its age with the estimate, and whether its quality is negative. `None`
+    /// without a face.
     pub(crate) fn of(faces: &[(AgePair, bool)], without_face: usize) -> Option<Self> {
         let pairs: Vec<AgePair> = faces.iter().map(|(pair, _)| *pair).collect();
         let answered: Vec<AgePair> = faces.iter().filter(|(_, bad)| !bad).map(|(pair, _)| *pair).collect();
@@ -45,7 +46,7 @@ impl AgeFigures {
         })
     }
 
-    /// Mean of the bands' mean errors, in which each band has the same weight.
+    /// Mean of the bands' mean absolute errors. Each band has the same weight.
     pub(crate) fn mae_over_bands(&self) -> f64 {
         self.bands.iter().map(|(_, errors)| errors.mae).sum::<f64>() / self.bands.len().max(1) as f64
     }

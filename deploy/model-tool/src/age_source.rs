@@ -1,4 +1,4 @@
-//! A data set of `evaluate age`, and the ages that are estimated of it.
+//! A data set of `evaluate age`, and the ages that the models estimate for it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use faceline_worker::pipeline::{AgedFace, Pipeline};
 use crate::each::each;
 use crate::pad::padded;
 
-/// A data set's folder, and the border that its pictures need.
+/// A data set's folder, and the width of the border for its pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AgeSource {
     pub(crate) folder: PathBuf,
-    /// Width of the border around each picture, in pixels. `None`: that of all data sets.
+    /// Width of the border around each picture, in pixels. With `None`, the width for all data sets applies.
     pad: Option<u32>,
 }
 
-/// What was found in a data set.
+/// The faces of known age in a data set.
 #[derive(Debug, Default)]
 pub(crate) struct AgedFaces {
     pub(crate) faces: Vec<Aged>,
@@ -52,7 +52,8 @@ impl FromStr for AgeSource {
 }
 
 impl AgeSource {
-    /// Estimates the ages of all faces on all cores. `pad` is the border of data sets that name none.
+    /// Estimates the ages of all faces on all cores. `pad` is the border in pixels for data sets without one of their
+    /// own.
     pub(crate) fn estimate(
         &self,
         config: &Settings,
@@ -80,7 +81,7 @@ impl AgeSource {
 }
 
 impl AgedFaces {
-    /// Writes one line a face: its picture, person, age, corrected estimate, and the estimate of each network.
+    /// Writes one line per face: its picture, person, age, corrected estimate, and the estimate of each network.
     pub(crate) fn write(&self, file: &Path) -> std::io::Result<()> {
         let mut out = std::io::BufWriter::new(std::fs::File::create(file)?);
         writeln!(out, "path,person,age,estimate,networks")?;
@@ -141,7 +142,7 @@ mod tests {
                 person: String::new(),
                 pair: AgePair { age: f32::from(mean) + offset, estimate: 0.0 },
                 quality: 100,
-                // Their mean is `mean`: one network alone would be four years off.
+                // Their mean is `mean`. One network alone would be four years off.
                 networks: vec![f32::from(mean) - 4.0, f32::from(mean) + 4.0],
             };
             AgedFaces { faces: (10..70).map(face).collect(), without_face: Vec::new() }

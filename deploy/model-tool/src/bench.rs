@@ -1,4 +1,5 @@
-//! `faceline-models bench`: the cost of a picture without network, broker and gateway, and the part of decoder and models in it.
+//! `faceline-models bench`: the cost of a picture without network, broker and gateway, and the shares of decoder and
+//! models.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -38,7 +39,7 @@ impl Bench {
         let mut pipelines = Vec::new();
         for _ in 0..threads {
             let mut pipeline = warm(&models, config)?;
-            // The first run of a size takes memory that the following ones keep.
+            // The first run of each size allocates memory that later runs reuse.
             pipeline.code(&picture, OPTIONS)?;
             pipelines.push(pipeline);
         }
@@ -84,7 +85,7 @@ const OPTIONS: CodingOptions = CodingOptions { image_type: ImageType::Selfie, ro
 struct Run {
     digest: Duration,
     stages: StageTimes,
-    /// Time inside ONNX Runtime.
+    /// Time spent in ONNX Runtime.
     models: Duration,
 }
 
@@ -110,7 +111,7 @@ fn repeat(pipeline: &mut Pipeline, picture: &[u8], count: u32) -> anyhow::Result
     Ok(run)
 }
 
-/// CPU time of one pass of each network that coding needs, on as many threads as the pictures were coded on.
+/// CPU time of one pass of each network that coding needs, in milliseconds, on as many threads as coded the pictures.
 fn passes_ms(pipelines: &mut [Pipeline], count: u32) -> anyhow::Result<f64> {
     let (threads, before) = (pipelines.len(), cpu_time()?);
     thread::scope(|scope| {
@@ -124,11 +125,11 @@ fn passes_ms(pipelines: &mut [Pipeline], count: u32) -> anyhow::Result<f64> {
     Ok((cpu_time()? - before) * 1000.0 / (f64::from(count) * threads as f64))
 }
 
-/// Time of the age model and its input, in addition to the coding.
+/// Time of the age model and of its input, without the coding, in milliseconds.
 fn age_ms(pipelines: &mut [Pipeline], picture: &[u8], count: u32) -> anyhow::Result<f64> {
     let mut stages = StageTimes::default();
     for pipeline in pipelines.iter_mut().take(1) {
-        // The first one loads the model.
+        // The first estimate loads the model.
         pipeline.estimate_age(picture, OPTIONS)?;
         pipeline.take_times();
         for _ in 0..count {
@@ -139,7 +140,7 @@ fn age_ms(pipelines: &mut [Pipeline], picture: &[u8], count: u32) -> anyhow::Res
     Ok(stages.age.as_secs_f64() * 1000.0 / f64::from(count))
 }
 
-/// Time of libjpeg-turbo alone for the picture, at the scale at which the pipeline searches for faces.
+/// Time of libjpeg-turbo alone for the picture, in milliseconds, at the scale at which the pipeline searches for faces.
 fn turbo_ms(picture: &[u8], count: u32) -> anyhow::Result<f64> {
     let mut decompressor = Decompressor::new()?;
     let header = decompressor.read_header(picture)?;

@@ -1,4 +1,4 @@
-//! `faceline-models calibrate`: makes a table from similarity to false acceptance rate.
+//! `faceline-models calibrate`: makes a table that maps similarity to false acceptance rate.
 
 use std::fs;
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use crate::calibrate_liveness::CalibrateLiveness;
 use crate::coder;
 use crate::group_figures::GroupFile;
 
-/// Rates whose similarities are shown, as log10.
+/// log10 of the rates whose similarities the command prints.
 const SHOWN_LOG10_RATES: [f64; 7] = [-2.0, -3.0, -4.0, -5.0, -6.0, -8.0, -10.0];
 
 #[derive(Debug, clap::Args)]
@@ -156,7 +156,7 @@ fn by_group(envelope: &Envelope, fit: &Fit) -> String {
     lines
 }
 
-/// The comment above a table, without names of people.
+/// The comment above a table. It contains no names of people.
 fn heading(coded: &Coded, fit: &Fit) -> String {
     format!(
         "# log10 of the false acceptance rate over cosine similarity, made by `faceline-models calibrate` from\n\

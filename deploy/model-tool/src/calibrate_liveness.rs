@@ -14,11 +14,11 @@ use faceline_shared::settings::Settings;
 use crate::coder;
 use crate::liveness::Measured;
 
-/// LOW rejects this part of the share of living people that MEDIUM rejects, HIGH this multiple.
+/// Share of living people that LOW rejects, relative to MEDIUM. [`HIGH_SHARE`] is the same for HIGH.
 const LOW_SHARE: f64 = 0.4;
 const HIGH_SHARE: f64 = 2.0;
 
-/// The least distance between two levels, as an LLR: with few pictures two quantiles may coincide.
+/// Minimum distance between two levels, as an LLR. With few pictures, two quantiles may be equal.
 const MIN_STEP: f32 = 0.05;
 
 #[derive(Debug, clap::Args)]
@@ -124,17 +124,17 @@ impl CalibrateLiveness {
     }
 }
 
-/// A share in percent, to a hundredth.
+/// Converts a share to percent, rounded to a hundredth.
 fn percent(share: f64) -> f64 {
     (share * 1e4).round() / 100.0
 }
 
-/// Who a picture shows: the column `subject`, or the folder that the picture is in.
+/// The person in a picture: the column `subject`, or the folder that contains the picture.
 fn subject(one: &Measured) -> String {
     let presentation = &one.presentation;
     let path = presentation.path.display().to_string();
     match presentation.path.parent() {
-        // A folder of loose pictures is not one person.
+        // Pictures directly in the data set's folder are not all of one person.
         Some(folder) if presentation.subject == path && folder.file_name().is_some() => {
             let is_root = folder.file_name().is_some_and(|name| *name == *presentation.source);
             if is_root { path } else { folder.display().to_string() }
@@ -143,8 +143,9 @@ fn subject(one: &Measured) -> String {
     }
 }
 
-/// The operator's calibration: the shipped map with new thresholds at log-odds. LOW and HIGH keep their shipped distance to MEDIUM
-/// where `outer` has none for them. Thresholds of videos move by as much as those of stills.
+/// Makes the operator's calibration: the shipped map with new thresholds, at the given log-odds. LOW and HIGH keep
+/// their shipped distance to MEDIUM if `outer` has no value for them. The thresholds of videos move by as much as those
+/// of stills.
 fn calibration(
     name: &str,
     base: &LivenessCalibration,

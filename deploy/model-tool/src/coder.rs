@@ -21,7 +21,7 @@ pub(crate) fn models(config: &Settings) -> anyhow::Result<Models> {
     Ok(load_models(config, &repository, &runtime, &config.inference.device.parse()?)?)
 }
 
-/// The number of threads to work with: one a core.
+/// Number of threads for the work: one per core.
 pub(crate) fn threads() -> usize {
     available_parallelism().map_or(1, std::num::NonZero::get)
 }
@@ -37,7 +37,7 @@ pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>, pad: u
         "coding {pos} of {len} pictures {wide_bar} {per_sec}, {eta} left{msg}",
     )?);
     let coded = folder.code(&mut coders, &|| bar.inc(1));
-    // The comparison that follows takes seconds, too.
+    // The comparison after this takes seconds, too.
     bar.finish_with_message(if coded.is_ok() { "; now comparing all of them" } else { "" });
     let coded = coded?;
     let people = coded.people_with_a_face();
@@ -49,7 +49,7 @@ pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>, pad: u
     Ok(coded)
 }
 
-/// Codes the central face, which is the one that a data set's label is about.
+/// Codes the central face, which the data set's label describes.
 struct CentralFace {
     pipeline: Pipeline,
     pad: u32,

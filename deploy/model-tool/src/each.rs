@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::coder;
 
-/// Runs `work` on each picture, with a progress bar on standard error whose line begins with `doing`, a template of indicatif.
-/// The results are in the pictures' order.
+/// Runs `work` on each picture, with a progress bar on standard error. `doing` is the beginning of the bar's indicatif
+/// template. Returns the results in the order of the pictures.
 pub(crate) fn each<T: Clone + Send>(
     config: &Settings,
     pictures: &[&Path],

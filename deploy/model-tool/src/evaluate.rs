@@ -70,7 +70,7 @@ impl Verification {
         let groupings = self.group_file.groupings(&self.dataset, &coded.people)?;
         let groups = GroupFigures::of(&coded, &groupings, &table);
         let Some(figures) = Figures::of(&coded, &table) else {
-            // Impostor pairs alone show the false matches of groups.
+            // Data sets with impostor pairs only can still show the false matches of groups.
             ensure!(
                 !groupings.is_empty() && self.report.is_none(),
                 "{}: there are no genuine pairs, since nobody has two pictures with a face",
@@ -175,7 +175,7 @@ fn print_discard(out: &mut impl Write, figures: &Figures) -> std::io::Result<()>
     Ok(())
 }
 
-/// The remaining rate and its relative change.
+/// Text with the remaining rate and its relative change.
 fn left(rate: f64, before: f64) -> String {
     let change = if before > 0.0 { (rate / before - 1.0) * 100.0 } else { 0.0 };
     format!("{:.2} % ({change:+4.0} %)", rate * 100.0)

@@ -1,4 +1,5 @@
-//! `faceline-models evaluate faces`: how many pictures are refused because of a second face, by the ratio from which one counts.
+//! `faceline-models evaluate faces`: the share of pictures that are refused because of a second face, by the size ratio
+//! from which a second face counts.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,11 +12,11 @@ use faceline_worker::pipeline::{FaceExtent, PipelineFault};
 
 use crate::each::each;
 
-/// Faces below this part of the largest one's eye distance are not searched.
+/// Minimum ratio of a face's eye distance to the largest face's. Smaller faces are not searched.
 const LEAST_RATIO: f32 = 0.3;
 /// Ratios of the curve, in hundredths.
 const RATIOS: [u8; 12] = [30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95];
-/// Parts of the largest face's sharpness that a second face is asked for.
+/// Minimum sharpness of a second face relative to the largest face's, one column for each value.
 const SHARPNESS: [f32; 3] = [0.0, 0.9, 0.95];
 
 #[derive(Debug, clap::Args)]
@@ -60,8 +61,8 @@ impl Faces {
     }
 }
 
-/// The part of pictures whose second face counts: its eye distance and its sharpness are at least these parts of those of
-/// the largest face.
+/// The share of pictures with a second face that counts: its eye distance and its sharpness, relative to those of the
+/// largest face, are at least `ratio` and `sharpness`.
 fn refused(pictures: &[Vec<FaceExtent>], ratio: f32, sharpness: f32) -> f64 {
     let counts = |found: &&Vec<FaceExtent>| {
         let Some((largest, others)) = found.split_first() else { return false };

@@ -9,17 +9,18 @@ use serde_json::{Value, json};
 
 use crate::coder;
 
-/// False match rates at which the false non-match rate is shown.
+/// False match rates at which the report has the false non-match rate.
 const FALSE_MATCH_RATES: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
-/// Pairs of one person that are used at most, or a few people with hundreds of pictures would decide the figure.
+/// Maximum number of pairs of one person. Without it, a few people with hundreds of pictures would dominate the
+/// figures.
 pub(crate) const PAIRS_A_PERSON: usize = 10;
-/// Scores whose claimed false acceptance rate is compared with the observed one.
+/// Scores at which the report compares the claimed false acceptance rate with the observed one.
 pub(crate) const SCORES: [u32; 6] = [2000, 2500, 3000, 3500, 4000, 4500];
-/// The false match rate whose threshold is used while the worst pairs or pictures are discarded.
+/// The false match rate that sets the threshold while the worst pairs or pictures are discarded.
 pub(crate) const DISCARD_FMR: f64 = 1e-4;
-/// The part of the pairs that is discarded by each measure alone.
+/// Share of the pairs that is discarded by each measure alone.
 pub(crate) const DISCARDED_BY_MEASURE: f64 = 0.1;
-/// Points along the discard curve, in steps of one percent.
+/// Number of points of the discard curve, in steps of one percent.
 const DISCARD_PERCENTS: u32 = 40;
 
 /// All figures of an evaluation.
@@ -39,7 +40,7 @@ pub(crate) struct Figures {
 pub(crate) struct Rate {
     pub(crate) fmr: f64,
     pub(crate) similarity: f64,
-    /// Over all pairs, and over at most [`PAIRS_A_PERSON`] pairs a person.
+    /// For all pairs, and for at most [`PAIRS_A_PERSON`] pairs per person.
     pub(crate) fnmr: [(f64, Option<Interval>); 2],
 }
 
@@ -48,7 +49,7 @@ pub(crate) struct Claim {
     pub(crate) score: u32,
     pub(crate) similarity: f64,
     pub(crate) claimed: f64,
-    /// Over all pictures, and over at most [`PICTURES_A_PERSON`] a person, which tables are made from.
+    /// For all pictures, and for at most [`PICTURES_A_PERSON`] per person, as in the fit of tables.
     pub(crate) observed: [Observed; 2],
 }
 
@@ -56,7 +57,7 @@ pub(crate) struct Claim {
 pub(crate) struct Observed {
     pub(crate) pairs: u64,
     pub(crate) far: f64,
-    /// `None` where no pair was observed.
+    /// `None` if no pair was observed.
     pub(crate) interval: Option<Interval>,
 }
 
@@ -70,12 +71,12 @@ pub(crate) struct Discard {
 /// False non-match rates after the worst tenth by a measure was discarded.
 pub(crate) struct Measure {
     pub(crate) name: &'static str,
-    /// Low, high and extreme values are the worst.
+    /// Rates after low, high and extreme values were discarded.
     pub(crate) fnmr: [f64; 3],
 }
 
 impl Figures {
-    /// Compares all faces. `None` where no person has two faces.
+    /// Compares all faces. `None` if no person has two faces.
     pub(crate) fn of(coded: &Coded, table: &Calibration) -> Option<Self> {
         let threads = coder::threads();
         let comparison = coded.labelled.compare(threads);

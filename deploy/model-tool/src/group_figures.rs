@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::coder;
 use crate::figures::{PAIRS_A_PERSON, SCORES, claimed};
 
-/// The file of a data set that names groups, where the command line names none.
+/// Name of the file with groups in a data set, if the command line names no other file.
 const GROUPS: &str = "groups.csv";
 
 /// Where the groups of people are named.
@@ -22,7 +22,7 @@ pub(crate) struct GroupFile {
 }
 
 impl GroupFile {
-    /// The groupings of the people; none where no file names groups.
+    /// The groupings of the people. Empty if there is no file with groups.
     pub(crate) fn groupings(&self, dataset: &Path, people: &[String]) -> anyhow::Result<Vec<Grouping>> {
         let usual = dataset.join(GROUPS);
         let file = match &self.groups {
@@ -34,9 +34,9 @@ impl GroupFile {
     }
 }
 
-/// Rates by group at the scores of the product.
+/// Error rates by group, at the thresholds of [`SCORES`].
 pub(crate) struct GroupFigures {
-    /// People with a face whom a column puts in no group: the column, and their number.
+    /// For each column, its name and the number of people with a face who are in no group.
     ungrouped: Vec<(String, usize)>,
     rates: Vec<GroupRates>,
 }
@@ -53,7 +53,7 @@ impl GroupFigures {
         Self { ungrouped: ungrouped.collect(), rates: groupings.iter().flat_map(rates).collect() }
     }
 
-    /// Prints a table; nothing where no file names groups.
+    /// Prints a table, or nothing if there is no file with groups.
     pub(crate) fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
         if self.rates.is_empty() {
             return Ok(());
@@ -105,7 +105,7 @@ impl GroupFigures {
         self.rates.iter().map(group).collect()
     }
 
-    /// The table's rows: group, people, score, FMR over the claimed rate, FNMR.
+    /// The table's rows: group, people, score, FMR divided by the claimed rate, FNMR.
     pub(crate) fn rows(&self) -> Vec<[String; 5]> {
         let rows = |group: &GroupRates| {
             let row = |(place, score): (usize, u32)| {

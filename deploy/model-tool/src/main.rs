@@ -29,7 +29,7 @@ use faceline_shared::settings::{EXIT_BAD_SETTINGS, SettingsError};
 use crate::command::Command;
 
 fn main() -> ExitCode {
-    // The decoder of videos starts this program anew to confine itself.
+    // To confine itself, the decoder of videos starts this program again as a child.
     if let Some(failed) = faceline_worker::video::confine::become_confined() {
         return failed;
     }

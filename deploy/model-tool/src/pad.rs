@@ -1,4 +1,4 @@
-//! A border around pictures that are cut close to the face, since the detector needs some room.
+//! A border for pictures that are cropped close to the face, since the detector needs some space around it.
 
 use std::io::Cursor;
 

@@ -7,7 +7,8 @@ use faceline_models::onnx::{GraphRunner, RunnerError, Tensor};
 use faceline_models::provision;
 use faceline_worker::inference::Runtime;
 
-/// The worker's ONNX Runtime. It is loaded when it is first needed, because provisioning installs it before it converts a model.
+/// The worker's ONNX Runtime. It is loaded at the first use, because provisioning installs it before it converts a
+/// model.
 pub(crate) struct WorkerRunner {
     library: PathBuf,
     version: String,

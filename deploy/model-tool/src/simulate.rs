@@ -1,4 +1,4 @@
-//! `faceline-models simulate attacks`: prints and screens that show given pictures, recorded by simulated cameras.
+//! `faceline-models simulate attacks`: prints and screens with given pictures, recorded by simulated cameras.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -92,7 +92,8 @@ impl Attacks {
         Ok(living.map(|shown| shown.path).collect())
     }
 
-    /// Writes all pictures and the list, and returns how many pictures there are. An original without a face is shown as a whole.
+    /// Writes all pictures and the list, and returns the number of pictures. An original without a face is used as a
+    /// whole.
     fn write(&self, originals: &[PathBuf], faces: &[Option<FaceArea>]) -> anyhow::Result<usize> {
         std::fs::create_dir_all(&self.output)?;
         ensure!(std::fs::read_dir(&self.output)?.next().is_none(), "{} is not empty", self.output.display());
@@ -126,13 +127,13 @@ impl Attacks {
     }
 }
 
-/// Whether the name is that of a picture: a folder without a list may hold other files too.
+/// Whether the name is that of a picture. A folder without a list may also hold other files.
 fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     ending.is_some_and(|ending| ["jpg", "jpeg", "png", "bmp", "webp"].contains(&ending.as_str()))
 }
 
-/// The original's path below its folder, so that all that is made of one picture stays together.
+/// The original's path below its folder. All pictures made from one original have the same subject.
 fn subject(root: &Path, path: &Path) -> String {
     let inside = path.strip_prefix(root).unwrap_or(path).display().to_string();
     inside.replace([',', '"', '\n', '\r'], "_")

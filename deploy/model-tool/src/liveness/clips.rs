@@ -1,4 +1,4 @@
-//! Videos and folders of frames, as the service judges videos.
+//! Measures videos and folders of frames as the service judges videos.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub(super) fn measure(
     }
 }
 
-/// The files of a folder by name. Those of hidden names are no frames.
+/// The files of a folder in the order of their names, without hidden files.
 fn frames(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {

@@ -1,7 +1,7 @@
-//! Leaving one source out: a calibration is fitted on all sources but one, and judged on that one.
+//! Leave-one-out: fits a calibration on all sources but one, and measures its errors on that one.
 //!
-//! It is judged twice: with the shipped thresholds, which were chosen with these sources in view, and with thresholds that are chosen
-//! on the other sources alone.
+//! The errors are measured twice: with the shipped thresholds, which were chosen from these same sources, and with
+//! thresholds that are chosen from the other sources alone.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,16 +13,17 @@ use super::levels::LEVELS;
 use super::measured::Measured;
 use super::rates::{rate_of, worst_of};
 
-/// The errors on a source that was left out of the fit. Scores are LLRs of that fit.
+/// The errors on a source that was left out of the fit. Scores are LLRs of the fit.
 pub(super) struct LeftOut {
     source: String,
     fit: LlrFit,
     errors: AttackErrors,
-    /// For each aim the threshold that the other sources give.
+    /// The threshold that the other sources give for each aim.
     chosen: Vec<Option<f32>>,
 }
 
-/// Leaves each source out in turn. Pictures that are too tight, and digital manipulations that were injected, neither fit nor judge.
+/// Leaves out each source in turn. Fits and errors exclude pictures that are too tight, and injected digital
+/// manipulations.
 pub(super) fn leave_one_out(measured: &[&Measured], aims: &[Aim]) -> Vec<LeftOut> {
     let judged: Vec<(&Measured, Sample)> = measured
         .iter()
@@ -55,7 +56,7 @@ pub(super) fn leave_one_out(measured: &[&Measured], aims: &[Aim]) -> Vec<LeftOut
     sources.into_iter().filter_map(without).collect()
 }
 
-/// Prints the errors on each source that was left out, and the worst of all. `map` has the shipped thresholds.
+/// Prints the errors on each left-out source, and the largest ones. `map` has the shipped thresholds.
 pub(super) fn print(
     out: &mut impl Write,
     what: &str,
@@ -153,7 +154,7 @@ mod tests {
     const PRINT: Option<&str> = Some("print");
     const MAP: ScoreMap = ScoreMap { scale: 1.0, offset: 0.0, low: -1.0, medium: 0.0, high: 1.0 };
 
-    /// Twenty living people and prints in steps of 0.2.
+    /// Twenty living people and twenty prints, with log-odds in steps of 0.2.
     fn source(name: &str, shift: f32) -> Vec<Measured> {
         (0u8..20)
             .flat_map(move |step| {
@@ -169,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_source_does_not_judge_itself() {
-        // Sources a and b agree. All log-odds of c are six lower: its own fit would not reject its living people at any level.
+        // Sources a and b agree. All log-odds of c are six lower. A fit on c itself would not reject its living people
+        // at any level.
         let all: Vec<Measured> =
             source("a", 0.0).into_iter().chain(source("b", 0.0)).chain(source("c", -6.0)).collect();
         let found = left_out(&all, &[]);
@@ -187,9 +189,10 @@ mod tests {
         let aims = [Aim::Bpcer(0.1), Aim::Apcer(0.0)];
         let found = left_out(&all, &aims);
         let bpcer = |one: &LeftOut, at: usize| one.errors.bona_fide.up_to(one.chosen[at].unwrap()).unwrap();
-        // The others agree with each other and not with c: what costs them a tenth costs c everybody.
+        // The other sources agree with each other and not with c. The threshold that rejects a tenth of them rejects
+        // all people of c.
         assert_eq!(bpcer(&found[2], 0), 1.0);
-        // Where c takes part in the choice, the threshold lies low, and costs nobody of a.
+        // If c is among the other sources, the threshold is low and rejects nobody of a.
         assert_eq!(bpcer(&found[0], 0), 0.0);
         assert!(found[0].chosen[1] < found[2].chosen[1] || bpcer(&found[2], 1) > 0.0);
         let mut text = Vec::new();

@@ -2,6 +2,6 @@
 
 use faceline_shared::liveness::SecurityLevel;
 
-/// The levels as settings and callers name them.
+/// The levels with their names in settings and requests.
 pub(super) const LEVELS: [(&str, SecurityLevel); 3] =
     [("LOW", SecurityLevel::Low), ("MEDIUM", SecurityLevel::Medium), ("HIGH", SecurityLevel::High)];

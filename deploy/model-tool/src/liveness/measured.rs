@@ -1,4 +1,4 @@
-//! What the pipeline measures of each presentation.
+//! Measurements of the pipeline for each presentation.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,25 +16,27 @@ use faceline_worker::{ClipAnswer, MeasuredClip};
 use super::clips;
 use crate::each::each;
 
-/// A presentation, and what the pipeline says of it.
+/// A presentation with the pipeline's measurements.
 pub(crate) struct Measured {
     pub(crate) presentation: Presentation,
-    /// The failed checks of the only face; of a clip those of all frames that vote.
+    /// The failed checks of the only face. For a clip, those of all frames that vote.
     pub(crate) findings: Vec<(Check, f32)>,
-    /// Number of faces; of a clip the largest one of a frame that votes.
+    /// Number of faces. For a clip, the largest number in a frame that votes.
     pub(crate) faces: usize,
-    /// Log-odds of each network; empty where the face was not judged. Of a clip one number, the mean over networks and key frames.
+    /// Log-odds of each network; empty if the face was not judged. For a clip it is one number, the mean over networks
+    /// and key frames.
     pub(crate) log_odds: Vec<f32>,
-    /// The part of the crop that the picture holds; `None` without a face.
+    /// The share of the crop that lies in the picture; `None` without a face.
     pub(crate) crop_fit: Option<f32>,
-    /// Whether the picture is too tight for the crop, so the service does not judge it. Of a clip's frames it is a finding.
+    /// Whether the picture is too tight for the crop, so the service does not judge it. For frames of a clip, this is a
+    /// finding instead.
     pub(crate) is_tight: bool,
     /// The service's answer about a clip; `None` for pictures, and for clips that cannot be decoded.
     pub(crate) answer: Option<ClipAnswer>,
 }
 
 impl Measured {
-    /// Measures all pictures and clips of the data sets. Pictures that are too tight are judged as well, and marked.
+    /// Measures all pictures and clips of the data sets. Pictures that are too tight are measured as well, and marked.
     pub(crate) fn of(config: &Settings, datasets: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
         let (clips, pictures) = shown(datasets)?;
         let paths: Vec<&Path> = clips.iter().map(|presentation| presentation.path.as_path()).collect();
@@ -51,7 +53,7 @@ impl Measured {
         Ok(measured)
     }
 
-    /// Measures the pictures of the data sets alone.
+    /// Measures only the pictures of the data sets.
     pub(crate) fn of_pictures_of(config: &Settings, datasets: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
         Self::of_pictures(config, shown(datasets)?.1)
     }
@@ -92,13 +94,14 @@ impl Measured {
         }
     }
 
-    /// A file that is no picture or video: it has no response.
+    /// The result for a file that is not a picture or video: it counts as no response.
     fn unreadable(presentation: Presentation) -> Self {
         let (findings, log_odds) = (Vec::new(), Vec::new());
         Self { presentation, findings, faces: 0, log_odds, crop_fit: None, is_tight: false, answer: None }
     }
 
-    /// The score that the service gives; `None` where it does not judge. A clip that shows an attack by evidence without a score has 0.
+    /// The score that the service gives; `None` if it does not judge. A clip that is judged as an attack without a
+    /// score gets 0.
     pub(crate) fn score(&self, calibration: &LivenessCalibration) -> Option<f32> {
         if !self.presentation.medium.is_clip() {
             return self.mean().map(|log_odds| calibration.still.score(log_odds));
@@ -110,19 +113,19 @@ impl Measured {
         }
     }
 
-    /// The mean log-odds of all networks; `None` where the face was not judged.
+    /// The mean log-odds of all networks; `None` if the face was not judged.
     pub(crate) fn mean(&self) -> Option<f32> {
         let count = self.log_odds.len();
         (count > 0).then(|| self.log_odds.iter().sum::<f32>() / count as f32)
     }
 
-    /// The sample for a fit; `None` where the face was not judged.
+    /// The sample for a fit; `None` if the face was not judged.
     pub(crate) fn sample(&self) -> Option<Sample> {
         let Presentation { attack, source, .. } = &self.presentation;
         Some(Sample { source: source.clone(), is_live: attack.is_none(), log_odds: self.mean()? })
     }
 
-    /// Why there is no score; empty where there is one.
+    /// The reason why there is no score; empty if there is one.
     fn outcome(&self) -> String {
         match self.answer {
             Some(ClipAnswer::NotJudged(reason)) => return format!("{reason:?}"),
@@ -152,7 +155,7 @@ fn shown(datasets: &[PathBuf]) -> anyhow::Result<(Vec<Presentation>, Vec<Present
     Ok(shown.into_iter().partition(|presentation| presentation.medium.is_clip()))
 }
 
-/// Writes one line a presentation, as CSV.
+/// Writes one line per presentation, as CSV.
 pub(crate) fn write_scores(
     file: &Path,
     measured: &[Measured],
@@ -196,7 +199,7 @@ pub(super) fn map_of(calibration: &LivenessCalibration, medium: Medium) -> &Scor
     if medium.is_clip() { &calibration.clip } else { &calibration.still }
 }
 
-/// A field of a line of CSV (RFC 4180).
+/// Text as a field of a CSV line (RFC 4180).
 fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))

@@ -56,7 +56,7 @@ pub(crate) struct Liveness {
     report: Option<PathBuf>,
 }
 
-/// How often a check failed, with attacks and with living people.
+/// Number of failures of each check, for attacks and for living people.
 type Counts = BTreeMap<Check, [usize; 2]>;
 
 impl Liveness {
@@ -93,7 +93,7 @@ impl Liveness {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Leaves sources of pictures out, and those of clips where there are several.
+    /// Runs the leave-one-out evaluation for pictures and for clips, each if it has several sources.
     fn leave_out(
         &self,
         out: &mut impl Write,
@@ -122,7 +122,7 @@ impl Liveness {
     }
 }
 
-/// An error rate on the command line.
+/// Parses an error rate of the command line.
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
@@ -130,7 +130,7 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Presentations that are reported together.
+/// A part of the presentations that has a report of its own.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Part {
     FullFrames,
@@ -232,7 +232,7 @@ fn print(
     print_findings(out, measured)
 }
 
-/// The figures of all species in a row.
+/// The figures of all species in one line.
 fn or_none(of_species: &[String]) -> String {
     if of_species.is_empty() { "no presentations".to_owned() } else { of_species.join(", ") }
 }

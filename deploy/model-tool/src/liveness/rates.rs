@@ -2,7 +2,7 @@
 
 use faceline_models::evaluation::{AttackErrors, ErrorRate, Interval, Responses};
 
-/// The rate of errors among the judged presentations in percent with its interval. A class without presentations has no rate.
+/// The error rate of the judged presentations in percent, with its interval. Without presentations there is no rate.
 pub(super) fn rate_of(responses: &Responses, is_error: impl Fn(f32) -> bool) -> String {
     match responses.rate(is_error) {
         Some(ErrorRate { share, interval }) => percent(share, interval),

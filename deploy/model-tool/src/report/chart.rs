@@ -6,7 +6,7 @@ use faceline_models::evaluation::normal_deviate;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 420.0;
-/// Margins around the curves, in pixels, for titles, numbers and names.
+/// Margins around the curves, in pixels, which hold titles, numbers and names.
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 58.0;
@@ -16,7 +16,7 @@ const BOTTOM: f64 = 60.0;
 const COLOURS: [&str; 3] = ["#0072b2", "#d55e00", "#009e73"];
 const DASHES: [&str; 3] = ["none", "8 4", "2 3"];
 
-/// Rates that are numbered along a normal-deviate axis. The first and the last are its ends.
+/// Rates with a number on a normal-deviate axis. The axis extends from the first to the last.
 pub(super) const NORMAL_DEVIATE_TICKS: [f64; 11] =
     [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99];
 
@@ -39,12 +39,12 @@ pub(super) struct Axis {
     ticks: Vec<(f64, String)>,
 }
 
-/// How values are placed along an axis.
+/// Scale of an axis.
 #[derive(Clone, Copy)]
 enum Scale {
     Linear,
     Logarithmic,
-    /// Rates by their normal deviates, on which the DET curve of normally distributed scores is a straight line.
+    /// By the normal deviates of rates. The DET curve of normally distributed scores is a straight line on this scale.
     NormalDeviate,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Curve {
 }
 
 impl Axis {
-    /// An axis from 0, or below, to at least `to`, numbered in round steps.
+    /// An axis from 0, or below, to at least `to`, with ticks at round steps.
     pub(super) fn linear(label: &'static str, from: f64, to: f64) -> Self {
         let rough = ((to - from) / 6.0).max(1e-9);
         let power = 10f64.powf(rough.log10().floor());
@@ -104,7 +104,7 @@ impl Axis {
 }
 
 impl Chart {
-    /// The chart as a document.
+    /// The chart as an SVG document.
     pub(super) fn to_svg(&self) -> String {
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" \
@@ -255,10 +255,10 @@ mod tests {
             dots: vec![(2.0, 0.5), (2.0, 9.0)],
         };
         let svg = chart.to_svg();
-        // Each curve is cut once, at the point far above.
+        // The point far above cuts each curve once.
         assert_eq!(svg.matches("<polyline").count(), 4);
         assert!(svg.contains("points=\"80.0,360.0 215.0,58.0\""), "{svg}");
-        // Of the dots, only the one inside is drawn.
+        // Only the dot inside the axes is drawn.
         assert_eq!(svg.matches("<circle").count(), 1);
         assert!(svg.contains(">two</text>") && svg.ends_with("</svg>\n"));
     }

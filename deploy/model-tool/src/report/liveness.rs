@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::chart::{Axis, Chart, Curve, NORMAL_DEVIATE_TICKS};
 use super::{head, write_files};
 
-/// Writes `report.html`, `report.json`, and a DET picture for each part of the data that has both kinds of presentations.
+/// Writes `report.html`, `report.json`, and a DET chart for each part of the data that has both kinds of presentations.
 pub(crate) fn write(folder: &Path, parts: &[(String, AttackErrors)]) -> anyhow::Result<()> {
     let curves: Vec<(&str, Vec<DetPoint>)> = parts
         .iter()
@@ -25,7 +25,8 @@ pub(crate) fn write(folder: &Path, parts: &[(String, AttackErrors)]) -> anyhow::
     write_files(folder, &charts, &figures, |pictures| page(&curves, pictures))
 }
 
-/// Both error rates at all thresholds, on normal-deviate axes. A rate beyond the ends of the axes is shown there.
+/// Both error rates at all thresholds, on normal-deviate axes. The chart shows a rate beyond the end of an axis at that
+/// end.
 fn chart(det: &[DetPoint]) -> Chart {
     let [least, .., most] = NORMAL_DEVIATE_TICKS;
     let shown = |rate: f64| rate.clamp(least, most);

@@ -17,9 +17,9 @@ pub(super) use self::liveness::write as write_liveness;
 use super::figures::{Discard, Figures, Observed};
 use super::group_figures::GroupFigures;
 
-/// Thresholds along a curve, a unit of similarity.
+/// Number of thresholds of a curve per unit of similarity.
 const THRESHOLDS_PER_UNIT: i32 = 250;
-/// Classes of the frequency chart, a unit of similarity.
+/// Number of classes of the frequency chart per unit of similarity.
 const CLASSES_PER_UNIT: f64 = 50.0;
 
 /// Writes `report.html`, `report.json`, and a picture for each chart.
@@ -68,7 +68,7 @@ fn trade_off(comparison: &Comparison) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The decade of the lowest rate that this number of pairs can show.
+/// log10 of the lowest rate that this number of pairs can show, as a whole decade.
 fn least_decade(comparison: &Comparison) -> i32 {
     (-(comparison.impostors().count() as f64).log10()).ceil().clamp(-8.0, -1.0) as i32
 }
