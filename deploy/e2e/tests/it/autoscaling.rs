@@ -1,5 +1,5 @@
-//! Autoscaling by the `ScaledObject` that ships: a stand-in for KEDA and the HorizontalPodAutoscaler asks the management API
-//! of a real RabbitMQ, and starts and stops real workers while the load grows tenfold and falls again.
+//! Autoscaling by the shipped `ScaledObject`. Test code in place of KEDA and the HorizontalPodAutoscaler queries the
+//! management API of a real RabbitMQ. It starts and stops real workers while the load rises tenfold and falls again.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,20 +20,22 @@ use crate::process::{ExclusiveRun, Process};
 use crate::raw::{Framing, Upload, UploadAnswer};
 
 const SHIPPED: &str = include_str!("../../../kubernetes/components/keda/scaledobjects.yaml");
-/// All times of autoscaling are divided by this: 15 s between two looks become 0.5 s, the window of five minutes for fewer
-/// pods becomes 10 s. RabbitMQ updates its counts every 200 ms and its rates every second, instead of every 5 s.
+/// All times of autoscaling are divided by this: the polling interval of 15 s becomes 0.5 s, and the scale-down window
+/// of five minutes becomes 10 s. RabbitMQ updates its counts every 200 ms and its rates every second, instead of every
+/// 5 s.
 const COMPRESSION: u32 = 30;
-/// Workers share the two cores of a small machine, so more of them would only be slower to start.
+/// Maximum number of workers. They share the two cores of a small machine, so more of them would only start more
+/// slowly.
 const MAX_WORKERS: u32 = 3;
-/// Requests a second before and after the burst. One worker does more.
+/// Requests per second before and after the burst. One worker can process more.
 const USUAL_RATE: f64 = 20.0;
-/// How long that load lasts before the burst, and again after it.
+/// Duration of this load before the burst, and again after it.
 const USUAL: Duration = Duration::from_secs(2);
-/// Requests a second in the burst. By the target of the shipped trigger for the rate, two pods are needed; where the workers
-/// are slower than that, the queue asks for more.
+/// Requests per second in the burst. By the target of the shipped rate trigger, it needs two pods. If the workers are
+/// slower than that, the queue trigger asks for more.
 const BURST_RATE: f64 = 10.0 * USUAL_RATE;
 const BURST: Duration = Duration::from_secs(12);
-/// More than a test takes, on a busy machine.
+/// Time limit for each change, longer than it takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
@@ -80,15 +82,15 @@ async fn keda_scales_workers_out_and_in_under_a_tenfold_burst_and_nothing_is_los
     println!("{done} of {} requests were answered with 200, the others refused", answers.len());
     let accepted = gateway.metric("faceline_gateway_published_total{outcome=\"accepted\"}").await;
     assert_eq!(accepted, done as f64, "a job that the broker accepted was not answered with 200");
-    // On a slow machine the workers do a small part of the burst, but more than the load before it.
+    // On a slow machine the workers process only a small part of the burst, but more than the load before it.
     assert!(done as f64 > USUAL_RATE * USUAL.as_secs_f64(), "the service did hardly anything");
     let dead = format!("{}\t0", Queue::DeadLetters.name());
     let queues = broker.control(&["-q", "list_queues", "name", "messages"]).await;
     assert!(queues.contains(&dead), "{queues}");
 }
 
-/// Asks for every trigger and sets the number of workers, as KEDA and the HorizontalPodAutoscaler do it together, until
-/// nobody reads `pods` any more. Returns the highest value of each trigger.
+/// Measures every trigger and sets the number of workers, as KEDA and the HorizontalPodAutoscaler do together, until
+/// `pods` has no receiver. Returns the highest value of each trigger.
 async fn keda<S: Fn() -> Process>(
     object: ScaledObject,
     management: Management,
@@ -125,7 +127,7 @@ async fn reach(pods: &mut watch::Receiver<u32>, wanted: fn(u32) -> bool) {
     reached.expect("the number of workers does not change as it must").unwrap();
 }
 
-/// The running workers. The youngest ends first, as in Kubernetes.
+/// The running workers. The youngest is stopped first, as in Kubernetes.
 struct Workers<S> {
     running: Vec<Process>,
     ending: Vec<JoinHandle<(Option<i32>, String)>>,
@@ -148,14 +150,14 @@ impl<S: Fn() -> Process> Workers<S> {
         while self.count() > wanted {
             let mut worker = self.running.pop().unwrap();
             self.ending.push(tokio::spawn(async move {
-                // A signal before the handler is installed would end the program without a word.
+                // A signal before the handler is installed would end the program without a log line.
                 worker.logged("ready").await;
                 worker.terminate().await
             }));
         }
     }
 
-    /// Ends all that run, and asserts that all ended in good order.
+    /// Stops all running workers, and asserts that all of them exited cleanly.
     async fn end(mut self) {
         self.scale_to(0);
         assert!(self.ending.len() > 1, "no worker was started");
@@ -166,7 +168,7 @@ impl<S: Fn() -> Process> Workers<S> {
     }
 }
 
-/// RabbitMQ's management API, with the account that KEDA gets.
+/// RabbitMQ's management API, with KEDA's account.
 struct Management {
     client: Client,
     host: String,
@@ -175,7 +177,7 @@ struct Management {
 impl Management {
     const USER: &str = "keda";
 
-    /// Enables the plugin of a running node and creates KEDA's account: the tag `monitoring`, and no permission.
+    /// Enables the plugin of a running node and creates KEDA's account, with the tag `monitoring` and no permissions.
     async fn enable(broker: &RabbitMq) -> Self {
         let port = free_port();
         let plugins = broker.data_dir().with_file_name("plugins");
@@ -187,7 +189,8 @@ impl Management {
         let enable = [
             set("rabbitmq_management", "tcp_config", &format!("[{{ip, \"127.0.0.1\"}}, {{port, {port}}}]")),
             set("rabbit", "quorum_tick_interval", "200"),
-            // As often as the API keeps a sample; else rates are 0 between two samples. Both are 5 s by default.
+            // The same interval as that of the API's samples. Otherwise rates are 0 between two samples. Both are 5 s
+            // by default.
             set("rabbit", "collect_statistics_interval", "1000"),
             set("rabbitmq_management_agent", "sample_retention_policies", retention),
             format!("rabbit_plugins:ensure(\"{}\")", plugins.display()),
@@ -212,7 +215,7 @@ impl Management {
         let answer = request.basic_auth(Self::USER, Some(Self::USER)).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{answer:?}");
         let answer: Value = answer.json().await.unwrap();
-        // A queue that was declared just now has no counts yet.
+        // A queue that was declared just before has no counts yet.
         Measured { value: trigger.metric(&answer).ok(), target: trigger.value }
     }
 
@@ -226,7 +229,7 @@ impl Management {
     }
 }
 
-/// The usual load, a burst of ten times that, and the usual load; all answers.
+/// Sends the usual load, a burst of ten times that, and the usual load again. Returns all answers.
 async fn load(address: SocketAddr) -> Vec<UploadAnswer> {
     let picture = gray();
     let mut calls = Vec::new();

@@ -1,4 +1,4 @@
-//! Gateways and workers over a broker that has several nodes or TLS, is in alarm, silent, or set up wrongly.
+//! Gateways and workers with a broker that has several nodes or TLS, is in alarm, silent, or misconfigured.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use tokio::task::JoinHandle;
 use crate::process::{ExclusiveRun, Process};
 use crate::raw::{Framing, Upload, UploadAnswer};
 
-/// A condition that a test waits for is met by then, or the test fails.
+/// Time limit for a condition that a test waits for.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// A refusal that waits for nothing is there by then.
+/// Time limit for a refusal that should come at once.
 const PROMPT: Duration = Duration::from_secs(30);
 const SMALL: &[u8] = &[7; 1000];
 const ACCEPTED: &str = "faceline_gateway_published_total{outcome=\"accepted\"}";
@@ -62,7 +62,7 @@ impl Site {
         Gateway { process, address }
     }
 
-    /// A worker in this process that does a job for each permit.
+    /// A worker in this process that needs a permit for each job.
     fn worker(&self) -> Worker {
         let flags = self.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let settings = Settings::load(&Sources { file: None, flags }).unwrap();
@@ -104,7 +104,7 @@ async fn post(address: SocketAddr) -> UploadAnswer {
 struct Worker {
     services: SharedServices,
     permits: Arc<Semaphore>,
-    /// A permit for each job that was begun.
+    /// Has one permit for each job that was begun.
     taken: Arc<Semaphore>,
 }
 
@@ -156,7 +156,7 @@ fn lines_with(process: &Process, part: &str) -> Vec<Value> {
 async fn jobs_go_on_while_one_node_of_several_answers() {
     let broker = PooledRabbitMq::take().await;
     let (one, other) = (CutProxy::start(broker.address()).await, CutProxy::start(broker.address()).await);
-    // One that refuses connections, and one that takes them and never answers.
+    // One node refuses connections, and one accepts them and never answers.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let addresses = [closed, silent.local_addr().unwrap(), one.address(), other.address()];
@@ -190,7 +190,7 @@ async fn an_alarm_of_the_broker_is_named_and_loses_no_result() {
     gateway.process.metric_reaches(ACCEPTED, 1.0).await;
 
     broker.control(&["set_vm_memory_high_watermark", "0.0001"]).await;
-    // The first that meets the alarm has been sent to the broker already.
+    // The first of these requests meets the alarm after its job was sent to the broker.
     for _ in 0..3 {
         let asked = Instant::now();
         gateway.post().await.assert_refused(503);
@@ -202,7 +202,7 @@ async fn an_alarm_of_the_broker_is_named_and_loses_no_result() {
     let degraded = "faceline_condition{condition=\"gateway_broker\",state=\"degraded\"}";
     gateway.process.metric_reaches(degraded, 1.0).await;
 
-    // The worker has a result now, which it cannot publish.
+    // The worker now has a result that it cannot publish.
     worker.permits.add_permits(10);
     worker.shows("faceline_broker_blocked 1").await;
     assert!(!running.is_finished());
@@ -251,7 +251,7 @@ async fn settings_that_the_broker_refuses_are_said_once() {
             gateway.logged("the broker cannot be used until an operator changes this; retrying slowly").await;
         assert_eq!(line["level"], "ERROR", "{line}");
         assert!(line["error"].as_str().unwrap().contains(said), "{line}");
-        // Both connections have tried several times by then.
+        // By this time, both connections have tried several times.
         let before = proxy.connections();
         let again = async {
             while proxy.connections() < before + 8 {
@@ -259,7 +259,7 @@ async fn settings_that_the_broker_refuses_are_said_once() {
             }
         };
         tokio::time::timeout(TIMEOUT, again).await.expect("it does not try again");
-        // A line about readiness may give the reason, too.
+        // A line about readiness may contain the reason, too.
         let errors = lines_with(&gateway, said).into_iter().filter(|line| line["level"] == "ERROR");
         assert_eq!(errors.count(), 1, "{:#?}", gateway.log());
         assert_eq!(lines_with(&gateway, "Exponential"), Vec::<Value>::new());

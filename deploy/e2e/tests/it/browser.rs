@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::client::tool;
 
-/// Runs a script with playwright as its first argument, and reads the JSON that it prints.
+/// Runs a script with the path of playwright as its first argument, and parses the JSON that it prints.
 pub(crate) async fn drive(script: &Path, arguments: &[&OsStr]) -> Value {
     let playwright = tool("playwright-core").join("node_modules/playwright-core/index.mjs");
     let output = Command::new("node")
@@ -24,7 +24,7 @@ pub(crate) async fn drive(script: &Path, arguments: &[&OsStr]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A clip of a person, on the machines that have the research data.
+/// A clip of a person. `None` on machines without the research data.
 pub(crate) fn clip(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/video").join(name);
     if !path.exists() {

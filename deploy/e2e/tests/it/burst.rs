@@ -1,5 +1,5 @@
-//! Bursts: once an overload is over, calls that the workers can do in time are queued, and `Retry-After` follows what the
-//! workers can do.
+//! Bursts: after an overload, the gateway queues calls that the workers can process in time, and `Retry-After` follows
+//! the capacity of the workers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use tokio::time::Instant;
 use crate::process::{ExclusiveRun, Process};
 use crate::raw::{Framing, Upload, UploadAnswer};
 
-/// An overload lasts so long. That is several waits of a full gateway.
+/// Duration of an overload: several times the wait of a full gateway.
 const OVERLOAD: Duration = Duration::from_secs(8);
-/// The limit on jobs is back so long after the last answer, at the latest. It takes a few seconds on a machine with nothing else to do.
+/// Time limit after the last answer for the limit on jobs to recover. On an idle machine it takes a few seconds.
 const RECOVERY: Duration = Duration::from_secs(30);
 const IN_FLIGHT: &str = "faceline_gateway_inflight_jobs";
 const LIMIT: &str = "faceline_gateway_limit_jobs";
 const REFUSED: &str = "faceline_http_refusals_total{cause=\"wait\",operation=\"create_face\"}";
 const SHARE_REFUSED: &str = "faceline_http_refusals_total{cause=\"client_share\",operation=\"create_face\"}";
-/// The service is idle for so long after an overload, which is what a test is about and no event.
+/// Idle time after an overload. It is part of the test, so there is no event to wait for.
 const IDLE: Duration = Duration::from_secs(3);
-/// How long [`EvenHandler`] takes for a job.
+/// Time that [`EvenHandler`] takes for a job.
 const SERVICE: Duration = Duration::from_millis(20);
 
 /// A gateway, with the broker and the store that it shares with workers. All settings that are not named are defaults.
@@ -59,7 +59,7 @@ impl Site {
         Self { gateway, address, settings, _servers: (broker, redis, folder, exclusive) }
     }
 
-    /// Many callers who do not obey `Retry-After` call for [`OVERLOAD`]. Returns once all of them are answered.
+    /// Many callers that ignore `Retry-After` send requests for [`OVERLOAD`]. Returns when all of them are answered.
     async fn overload(&mut self, callers: usize, picture: &'static [u8]) {
         let (address, end) = (self.address, Instant::now() + OVERLOAD);
         let calls = (0..callers).map(|_| {
@@ -87,14 +87,14 @@ impl Site {
         assert!(tokio::time::timeout(RECOVERY, recovered).await.is_ok(), "the limit stays at {present} jobs");
     }
 
-    /// Calls that are sent at once.
+    /// Sends the calls at once.
     async fn at_once(&self, calls: usize, picture: &'static [u8]) -> Vec<UploadAnswer> {
         let address = self.address;
         let calls = (0..calls).map(|_| tokio::spawn(post(address, picture)));
         join_all(calls).await.into_iter().map(Result::unwrap).collect()
     }
 
-    /// A worker in this process that does one job after the other, each in [`SERVICE`].
+    /// A worker in this process that processes one job after the other, each in [`SERVICE`].
     async fn even_worker(&self) -> SharedServices {
         let flags = self.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let services = SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap();
@@ -121,7 +121,7 @@ async fn post(address: SocketAddr, picture: &'static [u8]) -> UploadAnswer {
     Upload::begin(address, picture.len(), Framing::Length).await.send(picture).await
 }
 
-/// A picture without a face, which costs a worker little.
+/// A picture without a face, which a worker processes quickly.
 pub(crate) fn gray() -> &'static [u8] {
     let mut file = std::io::Cursor::new(Vec::new());
     let picture = image::GrayImage::from_pixel(160, 160, image::Luma([128]));
@@ -165,7 +165,7 @@ async fn after_an_overload_sixty_parallel_calls_of_the_only_client_are_queued() 
 #[tokio::test]
 async fn after_an_overload_nobody_is_told_to_wait_for_longer_than_the_work_takes() {
     const CALLERS: usize = 50;
-    // The bound on what is in flight refuses a part of the callers. The only client may use 28 of 32 places.
+    // The limit on jobs in flight refuses some of the callers. A single client may use 28 of the 32 places.
     let mut site = Site::new(&[("limits.inflight_jobs", "32")]).await;
     let worker = site.even_worker().await;
     site.overload(100, &[7; 1000]).await;
@@ -177,11 +177,11 @@ async fn after_an_overload_nobody_is_told_to_wait_for_longer_than_the_work_takes
     let done = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(done + told.len(), CALLERS);
     assert!(done >= 20, "{done} are done at once");
-    // All of the work takes a second. A second more is for callers who may not come together.
+    // All of the work takes a second. Another second spreads out callers that should not retry together.
     let work = (SERVICE * CALLERS as u32).as_secs();
     assert!(told.iter().all(|seconds| (1..=work + 1).contains(seconds)), "{told:?}");
 
-    // Who comes as told is admitted.
+    // A caller that obeys `Retry-After` is admitted.
     let address = site.address;
     let retries = told.iter().map(|seconds| {
         let told = Duration::from_secs(*seconds);

@@ -1,4 +1,4 @@
-//! A service provider that receives callbacks, and fails the first ones.
+//! A service provider that receives callbacks, and answers the first ones with an error.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ pub(crate) struct CallbackReceiver {
 }
 
 impl CallbackReceiver {
-    /// A receiver that fails `failures` times.
+    /// A receiver that answers the first `failures` requests with an error.
     pub(crate) async fn failing(failures: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -58,7 +58,7 @@ impl CallbackReceiver {
         tokio::time::timeout(Duration::from_mins(2), waited).await.expect("a callback is missing")
     }
 
-    /// The callbacks so far, after those with the same id are taken for one.
+    /// Number of different callbacks so far. Those with the same id count once.
     pub(crate) fn distinct(&self) -> usize {
         let received = self.received.lock().unwrap();
         received.iter().map(|callback| &callback.id).collect::<BTreeSet<_>>().len()
@@ -85,7 +85,7 @@ async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<Callback>>>, failures: 
     let _ = stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await;
 }
 
-/// A callback, once it is complete.
+/// Parses a callback. `None` while it is incomplete.
 fn parse(bytes: &[u8]) -> Option<Callback> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;

@@ -30,18 +30,18 @@ async fn encode(file: PathBuf, input: &[&str], output: &[&str]) -> PathBuf {
     file
 }
 
-/// What the browser's camera shows: a file of pictures that Chromium plays again and again.
+/// The file for the browser's camera. Chromium plays its pictures in a loop.
 async fn camera_file(folder: &Path, name: &str, input: &[&str]) -> PathBuf {
     let output = ["-an", "-r", "15", "-c:v", "mjpeg", "-q:v", "4"];
     encode(folder.join(name).with_extension("mjpeg"), input, &output).await
 }
 
-/// Four seconds of a photo that nobody moves.
+/// A camera file with four seconds of a photo that does not move.
 async fn photo(folder: &Path) -> PathBuf {
     camera_file(folder, "photo", &still(&picture("obama.jpg"))).await
 }
 
-/// The same as a recording.
+/// The same photo as a recorded video.
 async fn recorded_photo(folder: &Path) -> PathBuf {
     let output = ["-an", "-c:v", "libvpx", "-b:v", "1M"];
     encode(folder.join("photo.webm"), &still(&picture("obama.jpg")), &output).await
@@ -56,14 +56,14 @@ async fn camera_clip(folder: &Path, clip: &Path, seconds: &str) -> PathBuf {
     camera_file(folder, name, &["-t", seconds, "-i", clip.to_str().unwrap(), "-vf", "scale=640:-2"]).await
 }
 
-/// What the service says of a clip that it does not accept.
+/// The service's results for a clip that it does not accept.
 const REJECTED: [&str; 2] = ["SPOOF", "FAILED"];
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Runs a script, and reads what it prints.
+/// Runs a script, and parses its output.
 async fn run(script: &str, arguments: &[&str]) -> Value {
     let os_arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
     let seen = drive(&Path::new(SCRIPTS).join(script), &os_arguments).await;
@@ -116,7 +116,7 @@ async fn a_living_person_passes_the_page_a_photo_and_a_replay_do_not_and_problem
     let [Some(live), Some(replay), Some(turning)] = clips else { return };
     let shown = capture(&camera_clip(folder.path(), &replay, "20").await, "video", "").await;
     assert!(REJECTED.contains(&shown["status"].as_str().unwrap()), "{shown}");
-    // Longer than a capture, so the clip does not begin again, which would be a cut.
+    // The clip is longer than a capture. Otherwise it would start again, which would be a cut.
     let camera = camera_clip(folder.path(), &live, "15").await;
     let shown = capture(&camera, "video", "").await;
     for shown in [&shown, &shown["desktop"]] {
@@ -163,7 +163,7 @@ async fn the_playground_makes_all_calls_and_shows_no_credential() {
         for exchange in exchanges {
             assert!(exchange["status"].as_str().unwrap().starts_with('2'), "{call}: {exchange}");
         }
-        // What the SDK sends for itself has no line to copy.
+        // Requests that only the SDK needs have no command to copy.
         let has_curl = |exchange: &Value| exchange["curl"].as_str().unwrap().contains("curl -s");
         assert!(exchanges.iter().any(has_curl), "{call}: {seen}");
     }

@@ -9,11 +9,11 @@ use tempfile::TempDir;
 use crate::process::ExclusiveRun;
 use crate::programs::program;
 
-/// By this seed the node of RabbitMQ, whose restart takes longest, is killed first.
+/// With this seed, the RabbitMQ node is killed first, because its restart takes longest.
 const SEED: u64 = 8;
-/// Requests a second.
+/// Requests per second.
 const RATE: f64 = 2.0;
-/// Length of load and faults.
+/// Duration of load and faults in seconds.
 const SECONDS: f64 = 24.0;
 /// One kind for each part of the site.
 const KINDS: [FaultKind; 3] =
@@ -26,7 +26,8 @@ async fn nothing_is_lost_while_a_worker_a_broker_node_and_redis_are_killed() {
     let folder = program("faceline-gateway").parent().map(Path::to_owned).unwrap();
     program("faceline-worker");
     let mut scenario = scenario(SEED, RATE, SECONDS);
-    // A service is first asked what it says of each picture. These take the most time.
+    // Before the load, the service is asked for its results for each picture. The removed entries take most of that
+    // time.
     scenario
         .mix
         .retain(|entry| entry.size == PictureSize::Small && entry.operation != Operation::FaceLiveness);

@@ -14,10 +14,10 @@ use crate::process::{Process, ServerRun};
 use crate::programs::program;
 use crate::replay::photo_video;
 
-/// The workers of these tests are slow builds.
+/// Time limit. These tests run slow builds of the workers.
 const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// How the examples of one language are started.
+/// The commands that start the examples of one language.
 struct Language {
     name: &'static str,
     /// The command and its first arguments for *one to one*, *one to few* and *replay*.
@@ -30,7 +30,7 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/clients").canonicalize().unwrap()
 }
 
-/// Whether a program is installed; says so if not.
+/// Whether a program is installed. Prints a message if not.
 fn is_there(name: &str, argument: &str) -> bool {
     let output = std::process::Command::new(name).arg(argument).output();
     let is_there = output.is_ok_and(|output| output.status.success());
@@ -44,7 +44,7 @@ fn commands(program: &str, files: [&str; 3]) -> [Vec<String>; 3] {
     files.map(|file| program.split(' ').chain([file]).map(str::to_owned).collect())
 }
 
-/// The languages of this machine. `scratch` gets what compilers write.
+/// The languages that are installed on this machine. Compilers write to `scratch`.
 async fn languages(scratch: &Path) -> Vec<Language> {
     let mut languages = vec![
         Language {
@@ -126,7 +126,7 @@ impl Language {
         assert!(place("obama2.jpg").unwrap() < place("biden.jpg").unwrap(), "{}: {lines:?}", self.name);
     }
 
-    /// Runs the example as the back end, and the capture client as the device.
+    /// Runs the example as the back end, with the capture client as the device.
     async fn assert_judges(&self, url: &str, video: &Path) {
         let mut back_end = self.command(2, url).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(back_end.stdout.take().unwrap()).lines();

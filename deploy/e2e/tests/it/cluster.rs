@@ -1,4 +1,4 @@
-//! Gateways and workers as processes over RabbitMQ and Redis, also when one of these is killed or cut off.
+//! Gateways and workers as processes over RabbitMQ and Redis, including kills and network failures of any of them.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -69,7 +69,7 @@ fn assert_all_answered(answers: &[(StatusCode, Value)], count: usize) {
     }
 }
 
-/// Jobs in flight when a process is killed: more than a worker can finish while they are accepted.
+/// Jobs in flight when a process is killed. A worker cannot finish as many while the broker accepts them.
 const JOBS: usize = 40;
 /// Jobs that a worker has answered.
 const DONE: &str = "faceline_worker_answered_total{outcome=\"done\"}";
@@ -129,11 +129,12 @@ async fn workers_come_and_go_under_load() {
 #[tokio::test]
 async fn a_broker_that_is_killed_costs_time_and_no_answer() {
     let mut site = Site::new().await;
-    // A busy machine starts the broker again and judges all pictures by then.
+    // By this deadline, even a busy machine restarts the broker and judges all pictures.
     let mut gateway = site.start("faceline-gateway", &[("jobs.deadline", "2m")]).await;
     let mut worker = site.worker().await;
     let caller = Caller::new(&gateway.url().await);
-    // Calls whose jobs the broker accepted before it was killed are answered. Later calls would get 503.
+    // The broker accepted the jobs of these calls before it was killed, so they are answered. Later calls would get
+    // 503.
     let answers = load(&caller, JOBS, 1);
     gateway.metric_reaches(ACCEPTED, JOBS as f64).await;
     assert!(worker.metric(DONE).await < JOBS as f64, "nothing is left to lose");

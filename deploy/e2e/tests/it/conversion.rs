@@ -85,7 +85,7 @@ fn a_strided_convolution_pads_an_even_picture_at_its_end() {
     let picture: Vec<f32> = (0u8..16).map(f32::from).collect();
     let kernel: (&str, &[usize], &[f32]) = ("k", &[3, 3, 1, 1], &[1.0; 9]);
     let found = run([4, 4, 1], &[convolution("Conv2D", SAME, "2")], &[kernel], &[&picture, &[1.0; 16]]);
-    // 0+1+2+4+5+6+8+9+10, 2+3+6+7+10+11, 8+9+10+12+13+14, 10+11+14+15; and the number of cells.
+    // Sums 0+1+2+4+5+6+8+9+10, 2+3+6+7+10+11, 8+9+10+12+13+14, 10+11+14+15; then the number of cells of each.
     assert_eq!(found, [[45.0, 39.0, 66.0, 50.0], [9.0, 6.0, 6.0, 4.0]]);
     let found = run([4, 4, 1], &[convolution("Conv2D", SAME, "1")], &[kernel], &[&[1.0; 16]]);
     assert_eq!(found[0], [4.0, 6.0, 6.0, 4.0, 6.0, 9.0, 9.0, 6.0, 6.0, 9.0, 9.0, 6.0, 4.0, 6.0, 6.0, 4.0]);

@@ -1,4 +1,4 @@
-//! `faceline doctor`: an installation that is well, and planted faults, each of which it names with what to do.
+//! `faceline doctor` on a healthy installation, and on planted faults, which it must name with a remedy.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
@@ -22,10 +22,10 @@ use crate::client::models_dir;
 use crate::process::ServerRun;
 use crate::programs::program;
 
-/// What no output may hold.
+/// A password that no output may contain.
 const PASSWORD: &str = "n0t-to-be-printed";
 
-/// The servers and files of an installation that is well.
+/// The servers and files of a healthy installation.
 struct Installation {
     broker: PooledRabbitMq,
     /// URL of the broker's management API.
@@ -35,7 +35,7 @@ struct Installation {
     /// The certificate of the public listener.
     certificate: TestCertificate,
     folder: TempDir,
-    /// A gateway and a worker, as far as they announce keys.
+    /// The part of a gateway and a worker that announces keys.
     services: SharedServices,
     agreements: [KeyAgreement; 2],
     _run: ServerRun,
@@ -83,7 +83,7 @@ impl Installation {
         self.folder.path().join(name)
     }
 
-    /// The settings of an installation that is well, with `changes`.
+    /// The settings of a healthy installation, with `changes`.
     fn settings(&self, changes: &[(&str, &str)]) -> Vec<(String, String)> {
         let path = |path: &Path| path.display().to_string();
         let file = |name: &str| path(&self.path(name));
@@ -99,7 +99,7 @@ impl Installation {
             ("accounts.file", file("accounts.toml")),
             ("http.tls.certificate", path(&self.certificate.certificate)),
             ("http.tls.key", path(&self.certificate.key)),
-            // The bounds of the machine of the test are not what is tested.
+            // The limits of the machine that runs the test must not influence it.
             ("http.max_connections", "64".into()),
             ("limits.inflight_bytes", "67108864".into()),
             ("limits.picture_pixels", "1000000".into()),
@@ -135,7 +135,7 @@ impl Installation {
     }
 }
 
-/// What the command said.
+/// The result of the command.
 struct Diagnosis {
     code: Option<i32>,
     findings: Vec<Value>,
@@ -167,7 +167,7 @@ impl Diagnosis {
     }
 }
 
-/// Takes connections and says nothing.
+/// A server that accepts connections and never answers.
 fn silent_server() -> (StdListener, SocketAddr) {
     let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -277,7 +277,7 @@ async fn well(installation: &Installation) {
     assert_eq!(fs::read_dir(installation.path("objects")).unwrap().count(), 0, "the probe is left behind");
 }
 
-/// Servers that say nothing, a key file that all may read, a certificate that has expired, too few file descriptors.
+/// Silent servers, a key file that everybody may read, an expired certificate, too few file descriptors.
 async fn away(installation: &Installation) {
     let (_broker, broker) = silent_server();
     let (_redis, redis) = silent_server();
@@ -317,12 +317,12 @@ async fn away(installation: &Installation) {
     found.names("http.tls", "problem", "expired.pem: a certificate has expired", "renew the certificate");
     found.names("open_files", "warning", "takes 44 connections and not the 1000", "ulimit -Hn");
     found.is_well("objects");
-    // Five seconds for the servers, and the start of a program on a busy machine.
+    // Five seconds for the servers, and time to start a program on a busy machine.
     assert!(found.elapsed < Duration::from_secs(30), "{:?}", found.elapsed);
 }
 
-/// A wrong password, a replica, a folder that cannot be written; then a virtual host that does not exist, a store that evicts, an
-/// accounts file that is none; then an unknown setting.
+/// A wrong password, a replica, a folder that is not writable. Then a virtual host that does not exist, a store that
+/// evicts, and an invalid accounts file. Then an unknown setting.
 async fn misconfigured(installation: &Installation) {
     let (master, replica, evicting) = tokio::join!(
         Redis::start(),
@@ -399,11 +399,11 @@ async fn disagreeing(installation: &Installation) {
     );
     found.names("clock", "problem", "ahead of that of Redis", "synchronise the clocks");
     found.is_well("store");
-    // The question changes nothing for those who are asked: neither counts the doctor as a peer.
+    // The request has no effect on its receivers: neither counts the doctor as a peer.
     assert!(installation.agreements.iter().all(KeyAgreement::holds));
 }
 
-/// A model that was altered, no ffmpeg; then a calibration that does not exist.
+/// An altered model, and no ffmpeg. Then a calibration that does not exist.
 async fn models(installation: &Installation) {
     let copy = installation.path("models");
     with_altered_model(&models_dir(), &copy);
@@ -424,7 +424,7 @@ async fn models(installation: &Installation) {
     );
 }
 
-/// With the management API, `faceline queue list` knows what consumers hold, and the reply queues.
+/// With the management API, `faceline queue list` has the unacknowledged messages of consumers, and the reply queues.
 async fn listed(installation: &Installation) {
     let mut replies = installation.services.broker.replies("g1").await;
     let Some(ReplyEvent::Opened { queue }) = replies.next().await else { panic!("no reply queue") };

@@ -1,4 +1,4 @@
-//! Jobs that workers give back, over RabbitMQ: however often that happens, it does not count against them.
+//! Jobs that workers return to RabbitMQ. A return never counts as a failed attempt, however often it happens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ use crate::process::ServerRun;
 const TIMEOUT: Duration = Duration::from_secs(60);
 const JOBS: usize = 12;
 
-/// Does each job as soon as it gets a permit, or says that no model runs.
+/// Processes each job as soon as it gets a permit, or reports that no model runs.
 struct Gated {
     permits: Semaphore,
     running: AtomicUsize,
@@ -115,7 +115,7 @@ fn job() -> JobRequest {
     }
 }
 
-/// How many deliveries came again, of all queues.
+/// Number of redeliveries in all queues.
 fn redeliveries(metrics: &str) -> f64 {
     let lines = metrics.lines().filter(|line| line.starts_with("faceline_worker_redelivered_total{"));
     lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
@@ -136,7 +136,7 @@ async fn jobs_that_are_given_back_again_and_again_are_done_and_never_quarantined
         .collect();
     until("all jobs wait", async || site.ready(&Queue::Interactive).await == JOBS as u64).await;
 
-    // Drains: two jobs run and are finished, and six more were sent ahead and go back.
+    // Drains: two running jobs are finished. Six prefetched jobs are returned.
     let mut done = 0;
     for _ in 0..3 {
         let handler = Gated::new(false);

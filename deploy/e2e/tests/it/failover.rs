@@ -1,4 +1,5 @@
-//! Gateways and workers while Redis fails over, is away or full, and while the broker is away.
+//! Gateways and workers during a failover of Redis, while Redis is unreachable or full, and while the broker is
+//! unreachable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,13 +17,13 @@ use tokio::task::JoinHandle;
 use crate::client::bytes;
 use crate::process::{ExclusiveRun, Process};
 
-/// Callers at the same time.
+/// Number of concurrent callers.
 const CALLERS: usize = 4;
-/// From then on after a failover, each request must succeed.
+/// Time after a failover from which each request must succeed.
 const BOUND: Duration = Duration::from_secs(5);
-/// An answer during an outage comes within this time: the 5 s of an operation that waits in vain, and room for a busy machine.
+/// Time limit for an answer during an outage: the 5 s of an operation that times out, and a margin for a busy machine.
 const QUICK: Duration = Duration::from_secs(12);
-/// What an operator reads once all is well.
+/// Text of `/readyz` without any fault.
 const READY: &str = "ok\n";
 
 struct Answer {
@@ -34,7 +35,7 @@ struct Answer {
     session: Option<String>,
 }
 
-/// A gateway, as callers use it.
+/// A gateway's address, with a caller's connections to it.
 #[derive(Clone)]
 struct Caller {
     client: Client,
@@ -93,7 +94,7 @@ impl Caller {
     }
 }
 
-/// Callers who create sessions and send large pictures, one after the other, until they are stopped.
+/// Callers that create sessions and send large pictures, one after the other, until they are stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     callers: Vec<JoinHandle<Vec<Answer>>>,
@@ -127,8 +128,8 @@ impl Load {
     }
 }
 
-/// Asserts that each request since `bound` succeeded, that refusals before came quickly and say when to come again, and that no
-/// session was lost.
+/// Asserts that each request after `bound` succeeded, that earlier refusals came quickly and with `Retry-After`, and
+/// that no session was lost.
 async fn assert_nothing_lost(caller: &Caller, answers: &[Answer], bound: Instant) {
     let late: Vec<_> = answers.iter().filter(|answer| answer.asked > bound).collect();
     assert!(late.len() > 50, "only {} requests after the failover", late.len());
@@ -158,7 +159,7 @@ async fn readyz(process: &mut Process) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-/// Waits until `/readyz` answers with this status, and a text that begins and continues like this.
+/// Waits until `/readyz` answers with this status, and with a text that begins with `start` and contains `reason`.
 pub(crate) async fn readyz_says(process: &mut Process, status: u16, start: &str, reason: &str) {
     let begun = Instant::now();
     loop {
@@ -174,7 +175,7 @@ pub(crate) async fn readyz_says(process: &mut Process, status: u16, start: &str,
     }
 }
 
-/// Broker, two servers of Redis, and the data folder that all processes share.
+/// Broker, two Redis servers, and the data folder that all processes share.
 struct Site {
     broker: PooledRabbitMq,
     master: Redis,
@@ -208,7 +209,7 @@ impl Site {
 #[tokio::test]
 async fn a_demoted_master_costs_no_request_after_a_moment_though_its_connections_stay_open() {
     let site = Site::new().await;
-    // A name whose address changes; connections that are open stay.
+    // The proxy represents a host name whose address changes while open connections stay.
     let name = CutProxy::start(site.master.address()).await;
     let (store, broker) = (site.master.url_at(name.address()), site.broker.url());
     let (mut gateway, mut worker) = tokio::join!(
@@ -247,7 +248,8 @@ async fn sentinels_promote_and_gateway_and_worker_follow() {
     let load = Load::start(&caller);
     gateway.metric_reaches("faceline_gateway_published_total{outcome=\"accepted\"}", 3.0).await;
 
-    // A write that the replica does not have yet is lost with the master, so all sessions wait for that.
+    // A write that is not on the replica yet would be lost with the master, so the test waits until all sessions are
+    // there.
     site.master.control(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
     site.master.control(&["WAIT", "1", "10000"]).await;
     site.master.kill9().await;
@@ -289,7 +291,7 @@ async fn an_instance_is_degraded_while_a_shared_service_is_unreachable_or_fails_
             assert_refused(&caller.bws(&large).await);
             assert_refused(&caller.get("/bioserver-app/v2/capabilities").await);
         }
-        // Callers are told less than operators.
+        // The public listener gives callers no reasons; the operators' listener does.
         let told = reqwest::get(format!("{}/readyz", caller.url)).await.unwrap().text().await.unwrap();
         assert_eq!(told, "ok\ndegraded: gateway_blobs, gateway_store\n");
         assert_eq!(
@@ -302,7 +304,7 @@ async fn an_instance_is_degraded_while_a_shared_service_is_unreachable_or_fails_
         readyz_says(&mut worker, 200, READY, "").await;
     }
 
-    // The broker is away.
+    // The broker refuses connections.
     broker_name.refuse();
     readyz_says(&mut gateway, 200, "ok\ndegraded: gateway_broker\n", "gateway_broker: ").await;
     readyz_says(&mut worker, 200, "ok\ndegraded: worker_broker\n", "").await;
@@ -316,14 +318,14 @@ async fn an_instance_is_degraded_while_a_shared_service_is_unreachable_or_fails_
     readyz_says(&mut gateway, 200, READY, "").await;
     readyz_says(&mut worker, 200, READY, "").await;
 
-    // The store is full for all, so no other instance does better.
+    // The store is full for all instances, so none of them would do better.
     site.master.control(&["CONFIG", "SET", "maxmemory", "1"]).await;
     readyz_says(&mut gateway, 200, "ok\ndegraded: gateway_blobs, gateway_store\n", "is full").await;
     assert_refused(&caller.create_session().await);
     site.master.control(&["CONFIG", "SET", "maxmemory", "0"]).await;
     readyz_says(&mut gateway, 200, READY, "").await;
 
-    // A failover: the name of the master leads to a replica, until it follows.
+    // A failover: the master's name leads to a replica, and later to the new master.
     site.master.hand_over_to(&site.replica).await;
     readyz_says(&mut gateway, 200, "ok\ndegraded: gateway_blobs, gateway_store\n", "is a replica").await;
     readyz_says(&mut worker, 200, "ok\ndegraded: worker_blobs\n", "is a replica").await;

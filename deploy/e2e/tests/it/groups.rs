@@ -25,7 +25,8 @@ async fn an_evaluation_shows_the_rates_of_groups() {
 
     fs::remove_dir_all(folder.path().join("report")).unwrap();
 
-    // The list in the data set is read unasked. One picture a person has impostor pairs.
+    // The tool reads the list in the data set without an option. With one picture per person there are impostor pairs
+    // only.
     fs::rename(&list, folder.path().join("groups.csv")).unwrap();
     fs::remove_file(folder.path().join("obama/obama2.jpg")).unwrap();
     fs::remove_file(folder.path().join("obama/obama3.jpg")).unwrap();

@@ -1,4 +1,4 @@
-//! A real balancer in front of the programs: HAProxy.
+//! HAProxy as a real load balancer in front of the programs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-/// HAProxy has found its servers by then.
+/// Time limit for HAProxy to find its servers.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -25,7 +25,7 @@ impl HaProxy {
     pub(crate) async fn start(defaults: &str, frontend: &str, backend: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let port = free_port();
-        // All addresses of the loopback network, from which callers of different addresses come.
+        // It listens on all addresses of the loopback network, so callers can have different addresses.
         let text = format!(
             "global\n    maxconn 1000\n\
              defaults\n    timeout connect 2s\n    timeout client 2m\n    timeout server 2m\n    timeout check 10s\n{defaults}\n\

@@ -1,5 +1,5 @@
-//! Images, compose files and systemd units: they agree with the settings' defaults and with one another, follow their schemas, and the
-//! programs take what they set.
+//! Images, compose files and systemd units: they agree with the settings' defaults and with one another, they follow
+//! their schemas, and the programs accept their settings.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ fn succeeded(command: &mut Command) -> String {
     shown
 }
 
-/// Python with the packages of check-jsonschema.
+/// A Python that has the packages of check-jsonschema.
 fn python() -> Command {
     let mut command = Command::new("python3");
     command.env("PYTHONPATH", tool("check_jsonschema")).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -74,7 +74,7 @@ fn stages() -> BTreeMap<String, (String, Vec<(String, String)>)> {
     stages
 }
 
-/// The instructions of a stage, after those of the stages that it is made from.
+/// The instructions of a stage, after those of its parent stages.
 fn image(name: &str) -> Vec<(String, String)> {
     let mut stages = stages();
     let mut instructions = Vec::new();
@@ -101,7 +101,7 @@ fn image_environment(name: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Time that each program takes to stop at most, by the defaults, on a listener that other machines reach.
+/// Maximum time that each program takes to stop, with default settings, on a listener that other machines reach.
 fn longest_shutdowns() -> BTreeMap<&'static str, Duration> {
     let mut settings = Settings::default();
     settings.http.listen = "0.0.0.0:8080".parse().unwrap();
@@ -116,7 +116,7 @@ fn longest_shutdowns() -> BTreeMap<&'static str, Duration> {
     ])
 }
 
-/// What the page for operators says: `terminationGracePeriodSeconds` of each program.
+/// The `terminationGracePeriodSeconds` of a program in the documentation for operators.
 fn documented_grace(program: &str) -> Duration {
     let page = text("docs/kubernetes.md");
     let row = page.lines().find(|line| line.starts_with(&format!("| `{program}` |"))).unwrap();
@@ -136,11 +136,12 @@ fn program_with(name: &str, environment: &BTreeMap<String, String>) -> Command {
     command
 }
 
-/// Asserts that a program takes the settings in `environment`, and would listen for operators on `admin`: it asks for its health there.
+/// Asserts that a program accepts the settings in `environment`, and that its `probe` asks the operators' listener at
+/// `admin`.
 fn assert_taken(name: &str, environment: &BTreeMap<String, String>, admin: &str) {
     let output = run(program_with(name, environment).arg("probe"));
     let shown = String::from_utf8_lossy(&output.stderr).into_owned();
-    // Another program on this machine may answer there.
+    // Another program on this machine may answer at that address.
     let asked = shown.is_empty()
         || !shown.contains("no answer")
         || shown.contains(&format!("no answer from {admin}"));
@@ -198,7 +199,7 @@ fn images_agree_with_the_settings_and_name_what_exists() {
             }
         }
     }
-    // One number of the user, wherever it stands.
+    // All files have the same user number.
     assert!(text("deploy/images/user.sh").contains(&format!("--uid {USER} --gid {USER}")));
     assert!(text("deploy/systemd/faceline.sysusers.conf").contains(&format!("u faceline {USER} ")));
     assert!(text("deploy/compose/secrets.sh").contains(&format!("FACELINE_USER:-{USER}")));
@@ -289,7 +290,7 @@ fn compose_files_follow_the_specification_and_agree_with_the_settings() {
         assert_eq!(service["user"], Value::Null, "{name} runs as the user of its image");
         let mut environment = image_environment(target);
         for (key, value) in service["environment"].as_object().unwrap() {
-            // What the shell may override has the default of the settings.
+            // For a value that the shell may override, the compose file has the default of the settings.
             let value = value.as_str().unwrap();
             let value = value.split_once(":-").map_or(value, |(_, default)| default.trim_end_matches('}'));
             environment.insert(key.clone(), value.to_owned());
@@ -315,7 +316,7 @@ fn compose_files_follow_the_specification_and_agree_with_the_settings() {
             }
         }
     }
-    // Prometheus asks the name server of compose for the addresses of its targets and of Alertmanager.
+    // Prometheus resolves the addresses of its targets and of Alertmanager with compose's name server.
     let prometheus = yaml("deploy/prometheus/prometheus.yaml");
     let alertmanagers = prometheus["alerting"]["alertmanagers"].as_array().unwrap();
     for job in prometheus["scrape_configs"].as_array().unwrap().iter().chain(alertmanagers) {
@@ -335,7 +336,7 @@ fn the_script_makes_secrets_that_the_programs_take_and_keeps_them() {
     let user = rustix::process::getuid().as_raw().to_string();
     let make = || {
         let mut command = Command::new(repository().join("deploy/compose/secrets.sh"));
-        // As another user than root, the script may only make files of that user.
+        // A user other than root can only make files of its own.
         command.arg(&root).env("FACELINE_PROGRAM", program("faceline-gateway")).env("FACELINE_USER", &user);
         succeeded(&mut command)
     };
@@ -419,7 +420,7 @@ fn units_verify_are_confined_and_agree_with_the_settings() {
         );
         assert!(value("ExecStart").starts_with(&format!("/usr/local/bin/{name}")), "{file}");
         if name != "faceline-gateway" {
-            // Without them the decoder of videos cannot be confined, and the worker takes no replays.
+            // Without these calls the decoder of videos cannot be confined, and the worker accepts no replays.
             let allowed: Vec<&str> = value("SystemCallFilter").split(' ').collect();
             for call in ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp"]
             {
@@ -446,7 +447,7 @@ fn units_verify_are_confined_and_agree_with_the_settings() {
         let mut security = Command::new("systemd-analyze");
         security.arg(format!("--root={}", root.path().display()));
         succeeded(security.args(["security", "--offline=true", "--threshold=20", "--no-pager", file]));
-        // The programs are elsewhere than the unit says, which is the one thing that may be wrong.
+        // The programs are not at the unit's paths on this machine. This is the only error that is allowed.
         let mut verify = Command::new("systemd-analyze");
         verify.args(["verify", "--man=no", "--recursive-errors=no"]).arg(units.join(instance));
         let shown = run(&mut verify).stderr;
@@ -485,7 +486,7 @@ async fn a_service_manager_and_a_health_check_learn_when_a_program_is_ready_and_
     assert_eq!(probe(&["--alive"]).0, Some(0));
     assert_eq!(told().await, "READY=1");
     assert_eq!(probe(&[]).0, Some(0));
-    // ONNX Runtime would begin to store what it reports to its maker.
+    // ONNX Runtime must not store telemetry, which it would send to its vendor.
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "the program writes into the home folder");
     faceline.signal_termination().await;
     assert_eq!(told().await, "STOPPING=1");

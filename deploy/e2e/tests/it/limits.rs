@@ -1,4 +1,4 @@
-//! One rate limit for two gateways over Redis, and the limit of each gateway while Redis is away.
+//! One rate limit for two gateways over Redis, and the limit of each gateway while Redis is unavailable.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use tokio::net::TcpStream;
 use crate::process::{ExclusiveRun, Process};
 
 const RATE: f64 = 40.0;
-/// A burst as large as two seconds of the rate: a machine that stalls so long loses no requests.
+/// The burst is two seconds of the rate, so a machine that stalls for that long loses no requests.
 const BURST: f64 = 80.0;
 /// Duration of the load.
 const LOAD: Duration = Duration::from_secs(4);
-/// Callers of each gateway. Each sends the next request as soon as it has an answer.
+/// Number of callers of each gateway. Each sends its next request as soon as it has an answer.
 const CALLERS: usize = 4;
 
-/// Sends requests to all gateways as fast as they answer. Returns the admitted requests and all requests.
+/// Sends requests to all gateways as fast as they answer. Returns the number of admitted requests and of all requests.
 async fn load(urls: &[String; 2]) -> (f64, f64) {
     let started = Instant::now();
     let caller = async |url: &String| {
@@ -30,7 +30,7 @@ async fn load(urls: &[String; 2]) -> (f64, f64) {
             let answer = request.header("apikey", "demo").send().await.unwrap();
             asked += 1.0;
             match answer.status().as_u16() {
-                // A 503 counts as admitted, too: the rate limit let the request pass, but the store is away.
+                // A 503 counts as admitted, too: the rate limit admitted the request, but the store is unavailable.
                 200 | 503 => passed += 1.0,
                 429 => assert!(answer.headers().contains_key("ratelimit-reset")),
                 status => panic!("{status}"),
@@ -43,7 +43,7 @@ async fn load(urls: &[String; 2]) -> (f64, f64) {
     counts.into_iter().fold((0.0, 0.0), |(passed, asked), (some, more)| (passed + some, asked + more))
 }
 
-/// Seconds by the server's clock.
+/// The server's time in seconds since 1970.
 async fn time_of(redis: &Redis) -> f64 {
     let mut stream = TcpStream::connect(redis.address()).await.unwrap();
     stream.write_all(b"TIME\r\nQUIT\r\n").await.unwrap();

@@ -30,7 +30,7 @@ async fn attacks_are_simulated_evaluated_by_source_and_left_out() {
         let (success, _, error) = run(&simulate(output, resolution), folder.path()).await;
         assert!(success, "{error}");
     }
-    // A file that is no picture has no response, and does not end the evaluation.
+    // A file that is not a picture counts as no response, and does not stop the evaluation.
     let index = folder.path().join("near/index.csv");
     let rows = fs::read_to_string(&index).unwrap();
     let columns = rows.lines().next().unwrap().to_owned();
@@ -74,7 +74,7 @@ async fn attacks_are_simulated_evaluated_by_source_and_left_out() {
     assert_eq!(report.as_array().unwrap().len(), 2);
 }
 
-/// Two seconds of a photo that nobody moves.
+/// Makes a video: two seconds of a photo that does not move.
 async fn still_video(photo: &Path, video: &Path) {
     let output = Command::new("ffmpeg")
         .args(["-loglevel", "error", "-loop", "1", "-framerate", "10", "-i"])
@@ -93,7 +93,7 @@ async fn videos_and_folders_of_frames_are_judged_as_clips_and_reported_apart() {
     let photo = folder.path().join("obama/obama.jpg");
     still_video(&photo, &folder.path().join("still.webm")).await;
     fs::write(folder.path().join("broken.mp4"), "no video").unwrap();
-    // Frames are judged by passive liveness alone, to which a photo's pixels are those of a person.
+    // Only passive liveness judges frames, and to it a photo's pixels look like those of a person.
     for frame in 10..25 {
         fs::create_dir_all(folder.path().join("frames")).unwrap();
         fs::copy(&photo, folder.path().join(format!("frames/{frame}.jpg"))).unwrap();
@@ -110,7 +110,7 @@ async fn videos_and_folders_of_frames_are_judged_as_clips_and_reported_apart() {
     for words in [
         "phone, videos: 0 bona fide presentations",
         "2 presentations of `replay`, 1 subjects",
-        // One video of one subject was judged, and recognised as a still.
+        // One video of one subject was judged, and recognised as a still picture.
         "no presentations   replay 0.0 % (0.0 to 97.5)",
         "replay 50.0 %",
         "phone, clips as frames, passive liveness alone: 1 bona fide presentations of 1 subjects",
@@ -151,7 +151,7 @@ async fn an_operator_calibrates_liveness_on_pictures_of_living_people() {
         assert!(!success && error.contains(words), "{error}");
     }
 
-    // Nine pictures are enough for a share of 0.4, and for that of HIGH, and not for LOW's 0.16.
+    // Nine pictures are enough for a share of 0.4 and for HIGH's share, but not for LOW's 0.16.
     for copy in 0..5 {
         let copy = folder.path().join(format!("biden/{copy}.jpg"));
         fs::copy(folder.path().join("biden/biden.jpg"), copy).unwrap();

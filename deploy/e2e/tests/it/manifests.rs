@@ -1,4 +1,4 @@
-//! The manifests for Kubernetes and the definitions for RabbitMQ, against the programs that they run.
+//! The manifests for Kubernetes and the definitions for RabbitMQ, checked against the programs that they run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,13 @@ use crate::client::{bytes, tool};
 use crate::process::{Process, ServerRun};
 use crate::programs::program;
 
-/// What a gateway has beyond the longest deadline to answer what is in progress. The other test compares it with what a gateway logs.
+/// Time that a gateway has beyond the longest deadline, to answer requests in progress. The other test compares it with
+/// a gateway's log.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
-/// A worker closes its connections to the broker within this time.
+/// Maximum time in which a worker closes its connections to the broker.
 const CLOSING: Duration = Duration::from_secs(2);
-/// A pod has at least this much more than the longest shutdown: to write usage records, and to be scheduled at all on a busy node.
+/// Minimum grace period of a pod beyond the longest shutdown: time to write usage records, and to be scheduled on a
+/// busy node.
 const ROOM: Duration = Duration::from_secs(5);
 const MIB: u64 = 1 << 20;
 /// Describes the face in a picture.
@@ -62,12 +64,12 @@ fn pod<'a>(objects: &'a [Value], name: &str) -> &'a Value {
     &deployment.unwrap()["spec"]["template"]["spec"]
 }
 
-/// Settings and texts of the environment of a pod. Where a Secret is referenced, `secret` says what is in it.
+/// Settings and texts of a pod's environment. For a reference to a Secret, `secret` returns its content.
 fn environment(pod: &Value, secret: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
     let variables = pod["containers"][0]["env"].as_array().unwrap().iter();
     let settings = variables.filter_map(|variable| {
         let name = variable["name"].as_str().unwrap();
-        // Of the runtime, which is no setting.
+        // This variable belongs to the runtime and is not a setting.
         if name == "TOKIO_WORKER_THREADS" {
             return None;
         }
@@ -81,7 +83,7 @@ fn environment(pod: &Value, secret: impl Fn(&str) -> Option<String>) -> Vec<(Str
     settings.collect()
 }
 
-/// The settings of a pod. Unknown ones end the test, as they would end the program.
+/// The settings of a pod. An unknown setting ends the test, as it would end the program.
 fn settings(pod: &Value) -> Settings {
     let secret = |key: &str| match key {
         "broker.url" => Some("amqp://u:p@h".to_owned()),
@@ -113,7 +115,7 @@ fn longest_shutdown_of_worker(settings: &Settings) -> Duration {
     settings.jobs.drain + GIVE_BACK_TIMEOUT + CLOSING + BLOCKED_THREADS_TIMEOUT
 }
 
-/// In what a pair of pods does not fit the settings that it runs with.
+/// Checks a pair of pods against the settings that it runs with. Returns the names of the failed checks.
 fn misfits(objects: &[Value]) -> Vec<String> {
     let (gateway, worker) = (pod(objects, "faceline-gateway"), pod(objects, "faceline-worker"));
     let (of_gateway, of_worker) = (settings(gateway), settings(worker));
@@ -139,17 +141,17 @@ fn misfits(objects: &[Value]) -> Vec<String> {
         ("shutdown of a gateway", grace(gateway) >= longest_shutdown_of_gateway(&of_gateway) + ROOM),
         ("shutdown of a worker", grace(worker) >= longest_shutdown_of_worker(&of_worker) + ROOM),
         ("readiness before the listener closes", of_gateway.http.shutdown_delay() > probe_delay),
-        // Bodies, 32 MiB a core (docs/operations.md), and half a GiB for uploads, callbacks and answers.
+        // Bodies, 32 MiB per core (docs/operations.md), and half a GiB for uploads, callbacks and answers.
         (
             "memory of a gateway",
             limit(gateway) >= of_gateway.limits.inflight_bytes as u64 + 32 * MIB * cores(gateway) + 512 * MIB,
         ),
-        // Each video has a decoder and the frames that are kept. Models and pictures take less than a GiB.
+        // Each video has a decoder and its kept frames. Models and pictures take less than a GiB.
         (
             "memory of a worker",
             limit(worker) >= videos * (replay.decode_memory + replay.kept_frame_bytes as u64) + 1024 * MIB,
         ),
-        // Its memory limit is for this number of threads. By default there is one for each core of the node.
+        // The memory limit assumes this number of threads. By default there is one for each core of the node.
         (
             "threads of a gateway",
             variable(gateway, "TOKIO_WORKER_THREADS") == Some(cores(gateway).to_string()),
@@ -212,7 +214,8 @@ async fn brokers_hold_what_their_queues_may() {
     assert!(disk.parse::<u64>().unwrap() * 1_000_000_000 > queues);
 }
 
-/// A pod's program, as the manifest starts it: with its environment, in a folder in place of the root, with its rights.
+/// The programs of pods as the manifest starts them: with their environment and rights, and with a folder in place of
+/// `/`.
 struct Pods {
     objects: Vec<Value>,
     root: TempDir,
@@ -229,7 +232,7 @@ impl Pods {
         };
         let root = self.root.path().display();
         let place = |(key, value): (String, String)| match key.as_str() {
-            // The ports are other tests' as well; the models are where `make test` puts them.
+            // Other tests use these ports as well, and `make test` installs the models elsewhere.
             "http.listen" | "admin.listen" | "models.dir" => None,
             _ => {
                 let value = value.replace("/run/faceline", &format!("{root}/run/faceline"));
@@ -245,12 +248,12 @@ impl Pods {
         Process::spawn_with(without_capabilities(&program(name)), name, &[&own, more].concat())
     }
 
-    /// Runs a command that makes a Secret's file, as docs/kubernetes.md says.
+    /// Runs a command that makes a Secret's file, as in docs/kubernetes.md.
     async fn make(&self, arguments: &[&str]) -> String {
         text(&self.command("faceline-gateway", arguments).output().await.unwrap())
     }
 
-    /// A command of a program with the settings of a gateway.
+    /// A command of a program, with a gateway's settings.
     fn command(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program(name));
         command.args(arguments);
@@ -260,7 +263,7 @@ impl Pods {
         command
     }
 
-    /// What the doctor finds for a gateway.
+    /// The doctor's findings for a gateway.
     async fn diagnose(&self) -> Vec<Value> {
         let output =
             self.command("faceline", &["doctor", "--json", "--role", "gateway"]).output().await.unwrap();
@@ -268,7 +271,7 @@ impl Pods {
         report["findings"].as_array().unwrap().clone()
     }
 
-    /// Asks what the probes of a pod ask.
+    /// Sends the requests of a pod's probes.
     async fn probe(&self, name: &str, process: &mut Process) {
         let container = &pod(&self.objects, name)["containers"][0];
         let admin = process.admin().await;
@@ -281,8 +284,8 @@ impl Pods {
     }
 }
 
-/// A command without any capability and without a way to get one, as `drop: [ALL]` and `allowPrivilegeEscalation: false` have it.
-/// Only root has capabilities to give up.
+/// A command without capabilities and without a way to gain any, as with `drop: [ALL]` and `allowPrivilegeEscalation:
+/// false`. Only root has capabilities to drop.
 fn without_capabilities(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.arg("--no-new-privs");
@@ -293,7 +296,7 @@ fn without_capabilities(program: &Path) -> Command {
     command
 }
 
-/// A node with the committed definitions, whose users have the password of this test.
+/// A node with the committed definitions. Its users have the password of this test.
 async fn broker() -> PooledRabbitMq {
     let folder = TempDir::new().unwrap();
     for user in ["faceline", "keda"] {
@@ -330,13 +333,13 @@ async fn pods_run_as_a_user_of_the_broker_with_least_permissions() {
     worker.logged("ready").await;
     pods.probe("faceline-gateway", &mut gateway).await;
     pods.probe("faceline-worker", &mut worker).await;
-    // Videos are decoded by a process that the worker confines, which takes no capability.
+    // A process that the worker confines decodes the videos. The confinement needs no capability.
     assert_eq!(worker.metric("faceline_condition{condition=\"videos\",state=\"met\"}").await, 1.0);
 
-    // A job, its result, and the announcements by which both know that their keys agree.
+    // A job, its result, and the announcements by which gateway and worker learn that their keys agree.
     let (status, body) = post(&format!("{}{FACES}", gateway.url().await), &key).await.unwrap();
     assert_eq!(status, 200, "{body}");
-    // The rest of a worker's memory is for videos (`misfits`).
+    // The rest of a worker's memory is for videos (see `misfits`).
     assert!(worker.peak_memory() < 1 << 30, "{} bytes", worker.peak_memory());
     for (process, condition) in [(&mut gateway, "gateway_broker"), (&mut worker, "worker_broker")] {
         process
@@ -345,7 +348,7 @@ async fn pods_run_as_a_user_of_the_broker_with_least_permissions() {
         process.metric_reaches("faceline_condition{condition=\"keys\",state=\"met\"}", 1.0).await;
     }
     let line = gateway.logged("requests are answered for at most this long after a signal to stop").await;
-    // The listener of this test is a loopback one, which has no delay.
+    // This test uses a loopback listener, for which there is no shutdown delay.
     let of_pod = settings(pod(&pods.objects, "faceline-gateway"));
     let expected = longest_shutdown_of_gateway(&of_pod) - of_pod.http.shutdown_delay();
     assert_eq!(line["seconds"].as_u64(), Some(expected.as_secs()));
@@ -362,22 +365,22 @@ async fn pods_run_as_a_user_of_the_broker_with_least_permissions() {
         assert!(queues.contains(&format!("{name}\tfaceline-leaders")), "{queues}");
     }
 
-    // The doctor finds that these permissions suffice.
+    // The doctor confirms that these permissions suffice.
     let found = pods.diagnose().await;
     let messages = found.iter().find(|finding| finding["check"] == "broker.messages").unwrap();
     assert_eq!(messages["grade"], "ok", "{messages}");
 
-    // The user may not make what is not Faceline's.
+    // The user may not declare objects outside Faceline's names.
     let mut other = pods.spawn("faceline-gateway", &[("broker.prefix", "other.")]);
     other.metric_reaches("faceline_broker_problem{reason=\"queues\"}", 1.0).await;
-    // The user of KEDA knows its password and may read no message.
+    // KEDA's user can log in and may read no message.
     broker.control(&["authenticate_user", "keda", PASSWORD]).await;
     assert_eq!(
         broker.control(&["list_user_permissions", "keda"]).await.lines().last().unwrap(),
         "faceline\t^$\t^$\t^$"
     );
 
-    // With less than it has, the user can do less: without the default exchange no job is published.
+    // With fewer permissions the user is not able to publish jobs: they need the default exchange.
     let less = ["set_permissions", "--vhost", "faceline", "faceline"];
     let less = [&less[..], &[r"^faceline\.", r"^faceline\.announcements", r"^faceline\."]].concat();
     broker.control(&less).await;

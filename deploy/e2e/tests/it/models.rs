@@ -1,4 +1,4 @@
-//! `faceline-models` as a program, with stand-ins for the registries' clients.
+//! `faceline-models` as a program, with scripts in place of the registries' clients.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ fn tool(action: &str, models: &Path, search_path: &str) -> Command {
     command
 }
 
-/// Writes a script that stands in for a registry's client.
+/// Writes a script that replaces a registry's client.
 fn client(folder: &Path, name: &str, script: &str) {
     fs::create_dir_all(folder).unwrap();
     let file = folder.join(name);
@@ -137,7 +137,7 @@ async fn a_handful_of_pictures_is_evaluated_with_a_report() {
     }
 }
 
-/// Four pictures of people of public age, and one of a cup.
+/// Four pictures of people whose ages are public, and one of a cup.
 fn ages() -> TempDir {
     let folder = TempDir::new().unwrap();
     let mut index = "name,path,age\n".to_owned();
@@ -171,7 +171,7 @@ async fn ages_are_evaluated_with_a_report() {
         assert!(text.contains("</svg>"), "{picture}");
     }
 
-    // A border does not influence a face that is far from it.
+    // A border has no influence on a face that is far from it.
     let (success, padded, error) =
         run(&["evaluate", "age", "--dataset", ".", "--pad", "40"], folder.path()).await;
     assert!(success && padded.starts_with("4 faces"), "{error}{padded}");

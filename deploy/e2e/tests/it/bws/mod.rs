@@ -39,7 +39,7 @@ pub(crate) async fn call(url: &str, calls: &[Value]) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The pictures that clients send: portraits under free licences, and pictures that are made from them.
+/// The pictures that clients send: portraits under free licences, and pictures made from them.
 struct Pictures(TempDir);
 
 impl Pictures {
@@ -86,7 +86,7 @@ fn with(mut call: Value, more: &Value) -> Value {
     call
 }
 
-/// The same with all numbers as fractions: 0 and 0.0 are one number in JSON, but differ in serde.
+/// The same value with all numbers as fractions: 0 and 0.0 are the same number in JSON, but different in serde.
 fn fractions(value: Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),

@@ -1,4 +1,4 @@
-//! Slow, unread and idle connections, which cost their callers nearly nothing and must not exhaust the service.
+//! Slow, unread and idle connections. They cost their callers nearly nothing, and must not exhaust the service.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::wire::{ServerAddress, face, post};
 const OPEN: &str = "faceline_http_connections";
 const SHED: &str = "faceline_http_connections_shed_total";
 const MAX_MEMORY_BYTES: usize = 1 << 30;
-/// Every connection ends by then, even on a busy machine.
+/// Time limit for the end of every connection, even on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Settings of a service with short time limits.

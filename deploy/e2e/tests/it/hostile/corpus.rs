@@ -1,4 +1,4 @@
-//! Files that have crashed other decoders, from a folder outside of the project.
+//! Files that have crashed other decoders, from a folder outside the project.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::wire::{face, post};
 use super::{AttackedService, Case};
 
-/// Environment variable that names another folder.
+/// Environment variable with the path of another folder.
 const VARIABLE: &str = "HOSTILE_FILES";
 const MAX_MEMORY_BYTES: usize = 1 << 30;
 

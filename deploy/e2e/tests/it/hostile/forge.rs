@@ -1,4 +1,4 @@
-//! Makes pictures that no encoder would make.
+//! Makes pictures that no ordinary encoder makes.
 
 use std::io::{Cursor, Write as _};
 

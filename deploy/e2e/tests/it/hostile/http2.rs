@@ -10,7 +10,7 @@ use super::AttackedService;
 use super::wire::ServerAddress;
 
 const MAX_MEMORY_BYTES: usize = 1 << 30;
-/// Every connection ends by then, even on a busy machine.
+/// Time limit for the end of every connection, even on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -48,11 +48,11 @@ fn gets(count: u32, after: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     (0..count).flat_map(one).collect()
 }
 
-/// Attacks; each is sent after the preface.
+/// The attacks by name. The client sends each after the preface.
 fn attacks() -> Vec<(&'static str, Vec<u8>)> {
     let settings = window(65_535);
     let bomb = {
-        // A header of 4 kB is put into the dynamic table, and then referred to many times by one byte.
+        // A header of 4 kB is added to the dynamic table, and then many single bytes refer to it.
         let large = [b"\x40\x01a\x7f\xa1\x1e".as_slice(), &[b'b'; 4000], &[0xbe; 12_000]].concat();
         [settings.clone(), frame(HEADERS, END_STREAM | END_HEADERS, 1, &[GET, &large].concat())].concat()
     };
@@ -125,7 +125,7 @@ async fn hostile_http_2_ends() {
     service.assert_unharmed("HTTP/2", MAX_MEMORY_BYTES).await;
 }
 
-/// Sends the bytes as far as the server takes them, and waits until the server closes the connection.
+/// Sends as many of the bytes as the server accepts, and waits until the server closes the connection.
 async fn attack(target: ServerAddress, name: &str, bytes: &[u8]) {
     let (mut reader, mut writer) = target.connect().await.into_split();
     let whole = [PREFACE, bytes].concat();
@@ -143,7 +143,7 @@ async fn attack(target: ServerAddress, name: &str, bytes: &[u8]) {
     timeout(TIMEOUT, ended).await.unwrap_or_else(|_| panic!("{name}: the connection goes on"));
 }
 
-/// A caller that sends one request, and then pings for ever.
+/// A caller that sends one request, and then pings without end.
 async fn pings_for_ever(target: ServerAddress) {
     let (mut reader, mut writer) = target.connect().await.into_split();
     let pings = async {

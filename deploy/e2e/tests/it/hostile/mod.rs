@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use self::wire::{ServerAddress, WireAnswer};
 use crate::process::{ExclusiveRun, Process};
 
-/// A hostile request with the statuses that are right answers.
+/// A hostile request with the statuses that are correct answers.
 struct Case {
     name: String,
     bytes: Vec<u8>,
@@ -59,7 +59,7 @@ impl AttackedService {
         if !expected.contains(&answer.status) {
             self.wrong.push(format!("{name}: not one of {expected:?}: {answer:?}"));
         }
-        // The parser refuses bytes that are no HTTP, without a body.
+        // The parser's refusal of bytes that are not HTTP has no body.
         if answer.status >= 400 && !answer.body.is_empty() {
             let error: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
             assert!(error["id"].is_string() && error["message"].is_string(), "{name}: {answer:?}");

@@ -1,4 +1,4 @@
-//! Pictures that are expensive or wrong, and files that are no pictures.
+//! Pictures that are expensive or malformed, and files that are not pictures.
 
 use faceline_models::SplitMix64;
 use image::ImageFormat;
@@ -25,7 +25,7 @@ const FORMATS: [ImageFormat; 8] = [
     ImageFormat::Pnm,
 ];
 
-/// Two decoders with pictures of the largest size, the models, and the bodies.
+/// Memory for two decoders with pictures of the largest size, the models, and the bodies.
 const MAX_MEMORY_BYTES: usize = 1 << 30;
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn hostile_pictures_are_refused() {
 
 type Forged = (&'static str, Vec<u8>, &'static [u16]);
 
-/// Small files that claim to be large pictures, or are.
+/// Small files that claim to be large pictures, or decode to large ones.
 fn bombs() -> Vec<Forged> {
     let jpeg = encode(&scene(64, 48), ImageFormat::Jpeg);
     let grey = |width, height| {
@@ -135,7 +135,7 @@ fn bombs() -> Vec<Forged> {
 /// Valid files with a large or unusual content.
 fn oddities() -> Vec<Forged> {
     let jpeg = encode(&scene(64, 48), ImageFormat::Jpeg);
-    // An entry and a successor of a directory that point back to it.
+    // An entry and the next-directory offset of a directory, both of which point back to the directory.
     let circle = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0";
     let mut many_scans = jpeg.clone();
     many_scans.splice(jpeg.len() - 2..jpeg.len() - 2, [0xff, 0xda].repeat(5000));
@@ -170,7 +170,7 @@ fn oddities() -> Vec<Forged> {
     ]
 }
 
-/// Files that are no pictures.
+/// Files that are not pictures.
 fn others() -> Vec<Forged> {
     let texts: [(&str, &[u8]); 14] = [
         ("nothing", b""),

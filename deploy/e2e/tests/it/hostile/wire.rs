@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// An answer arrives by then, even on a busy machine.
+/// Time limit for an answer, even on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) const FACES: &str = "/bioserver-app/v2/faces";
@@ -39,7 +39,7 @@ impl ServerAddress {
         timeout(TIMEOUT, TcpStream::connect(self.0)).await.unwrap().unwrap()
     }
 
-    /// Sends the bytes as far as the server takes them, and reads until the server closes the connection.
+    /// Sends as many of the bytes as the server accepts, and reads until the server closes the connection.
     pub(super) async fn exchange(self, bytes: &[u8]) -> WireAnswer {
         let started = Instant::now();
         let stream = self.connect().await;
@@ -78,8 +78,8 @@ fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned()
 }
 
-/// A request to describe a face, with the necessary headers, `headers` and `body`. `Content-Length` is added where `headers` have
-/// no length.
+/// A request to describe a face, with the necessary headers, `headers` and `body`. `Content-Length` is added if
+/// `headers` has no length.
 pub(super) fn post(headers: &str, body: &[u8]) -> Vec<u8> {
     let content_type = "Content-Type: multipart/form-data; boundary=b\r\n";
     let headers = if headers.to_ascii_lowercase().contains("content-type:") {
