@@ -1,10 +1,10 @@
-//! The conservation oracle sees what it must: over RabbitMQ and Redis with a real gateway, once with a correct worker and once for
-//! each of four mutants.
+//! Tests that the conservation oracle detects faults: over RabbitMQ and Redis with a real gateway, once with a correct
+//! worker and once for each of four mutants.
 //!
-//! The worker is a stand-in of this test that speaks the protocol of jobs, and answers what a picture's own comment says of it. The
-//! mutants: it acknowledges a job and forgets it; it answers two jobs with each other's results; the store forgets its idempotency
-//! records; the store forgets a callback that must still be sent, and usage records that must still be moved. No code of the
-//! product has a switch for any of them.
+//! The worker is test code that speaks the protocol of jobs. Its answer to a picture is in a comment within the
+//! picture. The mutants: the worker acknowledges a job and forgets it; the worker answers two jobs with each other's
+//! results; the store forgets its idempotency records; the store forgets a pending callback, and usage records that
+//! have not been moved. No product code has a switch for any of them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,14 +36,15 @@ use crate::client::models_dir;
 use crate::process::{ExclusiveRun, Process};
 use crate::usage::export;
 
-/// `jobs.deadline` of the gateway. A job that is forgotten is noticed then.
+/// `jobs.deadline` of the gateway. It is also the time after which a forgotten job is detected.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// Callbacks and the ends of replays come within this time.
+/// Time limit for callbacks and the ends of replays.
 const SETTLE_TIME: Duration = Duration::from_secs(20);
-/// What is still missing after this time is missed. A callback that failed is sent again after a second.
+/// Time after which a missing item counts as missing for good. The gateway sends a failed callback again after a
+/// second.
 const MISSED_AFTER: Duration = Duration::from_secs(4);
 
-/// How the worker answers.
+/// Behaviour of the worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 enum Mutant {
@@ -97,7 +98,7 @@ impl StandIn {
     }
 }
 
-/// The right outcome of a job.
+/// The correct outcome of a job.
 fn outcome(services: &SharedServices, delivery: &Delivery) -> Outcome {
     let envelope = JobEnvelope::decode(&delivery.message.body).unwrap();
     match envelope.open(&services.keys.data).unwrap() {
@@ -106,7 +107,7 @@ fn outcome(services: &SharedServices, delivery: &Delivery) -> Outcome {
             Ok(JobResult::Coded(coded(&picture)))
         }
         Task::Rank(ranking) => Ok(JobResult::Ranked(ranking.candidates.iter().map(|_| Far::ONE).collect())),
-        // How a replay ends does not matter here.
+        // The way in which a replay ends does not matter here.
         Task::Replay(_) => Ok(JobResult::Replayed(Box::new(Replayed {
             verdict: JudgedAs::Failed(FailedReason::NoFace),
             best_image: None,
@@ -142,7 +143,7 @@ async fn answer(services: &SharedServices, delivery: &Delivery, outcome: &Outcom
     delivery.settle(Settlement::Ack).await.unwrap();
 }
 
-/// Gateway, servers, worker, and what load needs.
+/// Gateway, servers, worker, and the resources for a load.
 struct Site {
     _gateway: Process,
     service: SentTo,
@@ -155,7 +156,7 @@ struct Site {
     _exclusive: ExclusiveRun,
 }
 
-/// The requests of a run are sent at once.
+/// A scenario whose requests are sent at once.
 fn scenario(operation: Operation, count: u32) -> Scenario {
     let phases = vec![Phase::Burst { count, seconds: 1.0 }];
     let mix = vec![MixEntry { operation, size: PictureSize::Small, weight: 1.0 }];
@@ -175,7 +176,7 @@ impl Site {
             ("store.url", redis_url.as_str()),
             ("jobs.deadline", deadline.as_str()),
             ("callbacks.allowed_networks", r#"["127.0.0.0/8"]"#),
-            // Records stay in the store until a test has looked.
+            // Records stay in the store until a test has examined them.
             ("usage.interval", "2s"),
         ];
         let mut gateway = Process::start("faceline-gateway", &settings).await;
@@ -218,7 +219,7 @@ impl Site {
         driver.ledger.verdict()
     }
 
-    /// Compares usage records, which the gateway moves from time to time, until none is missing or `time` is over.
+    /// Compares usage records, which the gateway moves periodically, until none is missing or `time` has passed.
     async fn with_usage(&self, driver: &Driver, time: Duration) -> Verdict {
         let until = Instant::now() + time;
         loop {
@@ -231,14 +232,14 @@ impl Site {
         }
     }
 
-    /// The store forgets all keys of a pattern. Returns how many.
+    /// Deletes all keys of a pattern from the store. Returns their number.
     async fn forget(&self, pattern: &str) -> usize {
         let script = "local keys = redis.call('KEYS', ARGV[1]) \
                       for _, key in ipairs(keys) do redis.call('DEL', key) end return #keys";
         self.redis.control(&["EVAL", script, "0", pattern]).await.trim().parse().unwrap()
     }
 
-    /// Nothing is wrong: the oracle must find nothing.
+    /// Asserts that the oracle finds no fault in a correct system.
     async fn assert_sees_nothing(&self) {
         for (run, operation, obligations) in
             [("faces", Operation::Faces, 20), ("sessions", Operation::CreateSession, 6 * 4)]
@@ -264,7 +265,7 @@ impl Site {
             (3, 3, 0),
             "{verdict}"
         );
-        // The records of the judgements are among those that are compared.
+        // The compared records include those of the judgements.
         let verdict = self.with_usage(&driver, SETTLE_TIME).await;
         assert!(verdict.is_conserved(), "{verdict}");
     }
@@ -293,7 +294,7 @@ impl Site {
         assert!(self.forget("faceline:{store}:once:*").await >= 12);
         let verdict = self.settled(&driver, SETTLE_TIME).await;
         println!("no idempotency:\n{verdict}");
-        // Each key makes a second session or face; the second face is in its session's list as well.
+        // Each key creates a second session or face. The second face is also in its session's list.
         assert!(verdict.duplicated >= 12, "{verdict}");
         assert_eq!((verdict.lost, verdict.mixed_up), (0, 0), "{verdict}");
     }
@@ -320,7 +321,7 @@ impl Site {
     }
 
     async fn assert_sees_dropped_usage(&self) {
-        // The gateway may have moved some records just before, or all of them.
+        // The gateway may have moved some or all records just before.
         for attempt in 0..10 {
             let driver = self.load(&format!("dropped-usage-{attempt}"), Operation::Faces, 6).await;
             self.forget("faceline:{store}:usage:*").await;

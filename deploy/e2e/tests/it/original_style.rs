@@ -1,5 +1,5 @@
-//! A page in the manner of one of the original service, which knows its four scripts and its own back end only, goes through all modes in
-//! a browser.
+//! A page in the style of the original service, which knows only the original's four scripts and its own back end, goes
+//! through all modes in a browser.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::process::{ExclusiveRun, Process};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/browser/original-style.mjs");
 
-/// Goes through the page once, and gives what it noted.
+/// Goes through the page once, and returns its records.
 async fn capture(url: &str, mode: &str, clip: &Path, folder: &Path) -> Value {
     // The person's own left is at the right of the clip.
     let turns = json!({ "left": [0, 1.8, 7.6], "right": [5.9, 7.7, 12.2] }).to_string();
@@ -35,7 +35,8 @@ async fn a_page_of_the_original_service_runs_in_all_modes_to_its_match() {
         ("LIVENESS_ACTIVE", "FACEFLOW_CHALLENGE_2D"),
     ] {
         let mut noted = capture(&url, mode, &clip, folder.path()).await;
-        // The page takes its picture at some moment of the clip. In mid-turn it is blurred, and a person would try again.
+        // The page takes its picture at an arbitrary moment of the clip. During a head turn it is blurred, and a user
+        // would try again.
         if mode == "LIVENESS_PASSIVE" && noted["result"]["livenessStatus"] == "SPOOF" {
             noted = capture(&url, mode, &clip, folder.path()).await;
         }

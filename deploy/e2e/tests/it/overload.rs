@@ -1,4 +1,4 @@
-//! Overload: the refusals that callers get, the metrics that operators see, and the cost of a refusal.
+//! Overload: refusals for callers, metrics for operators, and the cost of a refusal.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ use crate::client::bytes;
 use crate::process::{ExclusiveRun, Process};
 use crate::raw::{Framing, Upload, UploadAnswer};
 
-/// A condition that a test waits for is met by then, or the test fails.
+/// Time limit for a condition that a test waits for.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Small enough to be sent within the message.
+/// A picture that is small enough to be sent within the message.
 const SMALL: &[u8] = &[7; 1000];
 const IN_FLIGHT: &str = "faceline_gateway_inflight_jobs";
 const IN_FLIGHT_BYTES: &str = "faceline_gateway_inflight_bytes";
@@ -35,7 +35,7 @@ const ACCEPTED: &str = "faceline_gateway_published_total{outcome=\"accepted\"}";
 const LIMIT: &str = "faceline_gateway_limit_jobs";
 const MIB: usize = 1 << 20;
 
-/// The key `demo` with a rate, under another id, which keeps its requests apart from those to other gateways.
+/// The key `demo` with a rate limit. It has another id, which separates its requests from those to other gateways.
 const ONE_A_SECOND: &str = r#"
     [[clients]]
     name = "hasty"
@@ -97,7 +97,7 @@ impl Site {
         Worker { services }
     }
 
-    /// Blobs in the store.
+    /// Number of blobs in the store.
     async fn blobs(&self) -> usize {
         let mut stream = TcpStream::connect(self.redis.address()).await.unwrap();
         stream.write_all(b"KEYS faceline:blob:*\r\nQUIT\r\n").await.unwrap();
@@ -107,7 +107,7 @@ impl Site {
     }
 }
 
-/// Checks a condition again and again, where there is no event to wait for.
+/// Polls a condition that has no event to wait for.
 async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let mut poll = tokio::time::interval(Duration::from_millis(10));
     while !is_so().await {
@@ -188,7 +188,7 @@ async fn without_workers_each_bound_is_reached_and_told_apart() {
     let accounts = site.folder.path().join("accounts.toml");
     std::fs::write(&accounts, ONE_A_SECOND).unwrap();
     let accounts = ("accounts.file", accounts.to_str().unwrap());
-    // Else a gateway whose store is slow decides for itself, and lets one more in.
+    // With a shorter time, a gateway with a slow store would decide on its own, and admit one more request.
     let rate_check_time = ("limits.rate_check_time", "5s");
     let mut rate = site.gateway(&[deadline, accounts, rate_check_time]).await;
     let mut share = site.gateway(&[("limits.inflight_jobs", "2"), ("limits.client_share", "0.5")]).await;
@@ -197,7 +197,7 @@ async fn without_workers_each_bound_is_reached_and_told_apart() {
         site.gateway(&[("limits.inflight_bytes", "2097152"), ("limits.picture_bytes", "2000000")]).await;
     let mut queue = site.gateway(&[deadline]).await;
 
-    // The body of the first request never ends, so no job comes to the queue.
+    // The body of the first request never ends, so the gateway publishes no job.
     for (gateway, cause) in [(&mut share, "client_share"), (&mut jobs, "in_flight"), (&mut bytes, "bytes")] {
         let half = Upload::begin(gateway.address, 1_500_000, Framing::Length).await;
         gateway.process.metric_reaches(IN_FLIGHT, 1.0).await;
@@ -210,7 +210,7 @@ async fn without_workers_each_bound_is_reached_and_told_apart() {
 
     let first = rate.posted(SMALL);
     rate.process.metric_reaches(PENDING, 1.0).await;
-    // One that comes a second later is let in as well, so two come at once.
+    // A request that comes a second later is admitted as well, so two are sent at once.
     while rate.refused("client_rate").await == 0.0 {
         let (one, other) = tokio::join!(rate.post(SMALL), rate.post(SMALL));
         one.assert_refused(429);
@@ -238,8 +238,9 @@ async fn without_workers_each_bound_is_reached_and_told_apart() {
     assert_eq!(queue.process.metric(IN_FLIGHT).await, 0.0);
 }
 
-/// A refusal takes less than a quarter of a job, which takes 12 ms of CPU time at least: nothing was read, hashed or published for it. The
-/// gateway of the tests is not optimised, and takes 1 ms on a busy machine; an optimised one was measured with 0.02 ms.
+/// Asserts that a refusal takes less than a quarter of a job's CPU time, which is at least 12 ms: the gateway reads,
+/// hashes and publishes nothing for it. The gateway of the tests is not optimised, and takes 1 ms on a busy machine. An
+/// optimised one took 0.02 ms.
 async fn assert_cheap_to_refuse(gateway: &mut Gateway) {
     const REFUSALS: u32 = 2000;
     let held = Upload::begin(gateway.address, 1_500_000, Framing::Length).await;
@@ -267,14 +268,14 @@ async fn a_deadline_is_missed_in_the_queue_or_at_work() {
     let worker = site.worker(Arc::clone(&held) as _).await;
     let mut gateway = site.gateway(&[]).await;
 
-    // The worker takes one of them, the other one waits.
+    // The worker takes one of the jobs; the other one waits.
     let (one, other) = tokio::join!(gateway.post(SMALL), gateway.post(SMALL));
     one.assert_refused(429);
     other.assert_refused(429);
     assert_eq!(gateway.refused("deadline_queued").await, 2.0);
 
     held.0.add_permits(1);
-    // The one that waited is cancelled by now, so the worker skips it.
+    // The waiting job is cancelled by now, so the worker skips it.
     let skipped = "faceline_worker_dropped_total{reason=\"cancelled\"} 1";
     let is_skipped = until(async || worker.services.metrics.encode().contains(skipped));
     tokio::time::timeout(TIMEOUT, is_skipped).await.expect("the cancelled job is not skipped");
@@ -307,10 +308,10 @@ async fn gateways_that_share_a_queue_let_in_what_does_not_wait_too_long() {
     let site = Site::new(&[("limits.inflight_jobs", "32"), ("admission.target_wait", "100ms")]).await;
     let worker = site.worker(Arc::new(SlowHandler)).await;
     let (one, other) = tokio::join!(site.gateway(&[]), site.gateway(&[]));
-    // The worker does fifty jobs a second, and each gateway starts with a limit of 32.
+    // The worker processes fifty jobs a second, and each gateway starts with a limit of 32.
     let mut gateways = [one, other];
     for gateway in &mut gateways {
-        // The whole limit may wait, as long as nobody is refused.
+        // As many jobs as the limit may wait, as long as no request is refused.
         for _ in 0..2 {
             for answer in join_all((0..32).map(|_| gateway.posted(SMALL))).await {
                 assert_eq!(answer.unwrap().status, 200);
@@ -318,7 +319,7 @@ async fn gateways_that_share_a_queue_let_in_what_does_not_wait_too_long() {
         }
         assert_eq!(gateway.process.metric(LIMIT).await, 32.0);
     }
-    // Then more come than can be let in, until both have noticed it.
+    // Then more requests come than can be admitted, until both gateways have reacted.
     let addresses = gateways.each_ref().map(|gateway| gateway.address);
     let overload = addresses.iter().flat_map(|address| [*address; 60]).map(|address| {
         tokio::spawn(async move {
@@ -359,7 +360,7 @@ async fn a_caller_who_leaves_takes_the_job_along() {
     for call in &calls {
         call.abort();
     }
-    // No job is in flight in the gateway while the worker still has some.
+    // The gateway has no more jobs in flight, while the worker still has some.
     let free = until(async || gateway.process.metric(IN_FLIGHT).await == 0.0);
     tokio::time::timeout(TIMEOUT, free).await.expect("places are held for nobody");
     assert_eq!(gateway.process.metric(IN_FLIGHT_BYTES).await, 0.0);
@@ -399,7 +400,7 @@ async fn a_flood_of_large_bodies_stays_within_its_budget() {
     let held = gateway.refused("no_worker").await;
     assert!((1.0..=4.0).contains(&held), "{held} were let in");
     assert_eq!(gateway.refused("bytes").await, CALLS as f64 - held);
-    // One picture at a time is sealed on its way to the store, and the allocator keeps freed memory for each thread.
+    // The gateway seals one picture at a time for the store, and the allocator keeps freed memory for each thread.
     let threads = std::thread::available_parallelism().unwrap().get();
     let constant = (threads + 1) * 32 * MIB;
     assert!(grown <= budget + constant, "{} MiB for a budget of {} MiB", grown / MIB, budget / MIB);
@@ -409,7 +410,8 @@ async fn a_flood_of_large_bodies_stays_within_its_budget() {
     assert_eq!(gateway.refused("no_worker").await, held + 1.0);
 }
 
-/// One caller of the test below: the status of the first try, and of the second one if the caller obeys `Retry-After`.
+/// One caller of the test below. Returns the status of the first try, and of the second one if the caller obeys
+/// `Retry-After`.
 async fn try_twice(address: SocketAddr, number: usize, obeys: bool) -> (u16, Option<u16>) {
     let picture = vec![7; 1000 + number % 5000];
     let first = post(address, &picture).await;

@@ -1,4 +1,4 @@
-//! An embedding of an operator's own: fetched by a manifest, calibrated, and used by the service, as `docs/own-models.md` says.
+//! An operator's own embedding: fetched by a manifest, calibrated, and used by the service, as in `docs/own-models.md`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,11 +22,11 @@ use crate::programs::program;
 const ALGORITHM: &str = "OWN_64";
 const DIMENSIONS: usize = 64;
 
-/// Cells a side of the grid over which the network averages colours, and pixels a side of a cell.
+/// Cells per side of the grid over which the network averages colours, and pixels per side of a cell.
 const CELLS: usize = 14;
 const CELL: usize = 8;
 
-/// A checksum that no file has, as a placeholder for the one that the failed fetch prints.
+/// A checksum that no file has, used until a failed fetch prints the right one.
 const NO_SHA256: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// A field of a protobuf message: a varint.
@@ -82,7 +82,8 @@ impl Random {
     }
 }
 
-/// An embedding network: two colour differences, averaged over cells, less their mean over the face, and projected at random.
+/// An embedding network: a random projection of two colour differences, averaged over cells, less their mean over the
+/// face.
 fn network() -> Vec<u8> {
     let area = CELL * CELL;
     let mut kernels = vec![0.0; 2 * 3 * area];
@@ -224,7 +225,7 @@ impl Installation {
         assert!(output.status.success(), "{}", error_text(&output));
     }
 
-    /// The checksum that a fetch with a wrong one names.
+    /// The right checksum, which a fetch with a wrong one prints.
     async fn printed_sha256(&self, manifest: &str) -> String {
         let output = self.fetch(manifest).await;
         assert!(!output.status.success());
@@ -256,7 +257,8 @@ fn error_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Pictures of as many "people": the faces of the free pictures in light of other colours, which this network distinguishes.
+/// Pictures of `count` "people": the faces of the free pictures in light of different colours, which this network
+/// distinguishes.
 fn people(folder: &Path, count: usize) {
     let portraits: Vec<RgbImage> = ["obama.jpg", "obama2.jpg", "biden.jpg"]
         .map(|name| {
@@ -280,12 +282,12 @@ fn people(folder: &Path, count: usize) {
     }
 }
 
-/// log10 of the false acceptance rate that a score stands for.
+/// log10 of the false acceptance rate of a score.
 fn log10_far(score: f64) -> f64 {
     (1500.0 - score) / 500.0
 }
 
-/// The same table with half the decades up to its last knot.
+/// The same table with half the decades at all knots but the last.
 fn halved(table: &Calibration) -> String {
     let (last, knots) = table.knots().split_last().unwrap();
     let knots = knots.iter().map(|(similarity, rate)| (*similarity, rate / 2.0)).chain([*last]);
@@ -299,7 +301,7 @@ async fn an_embedding_of_ones_own_is_fetched_calibrated_and_used() {
     let (models, data) = (installation.path("models"), installation.path("data"));
     let (models, data) = (models.to_str().unwrap(), data.to_str().unwrap());
 
-    // A template of the shipped model, to come back with.
+    // A template of the shipped model, for a later comparison.
     let mut faceline = Process::start("faceline", &[("data_dir", data)]).await;
     let (status, old_face) = Caller::new(&faceline.url().await).face(bytes("obama.jpg")).await;
     assert_eq!((status, &old_face["mode"]), (StatusCode::OK, &"FL1_512".into()));
@@ -311,7 +313,7 @@ async fn an_embedding_of_ones_own_is_fetched_calibrated_and_used() {
     let own = manifest(&source, &converted, "own");
     installation.fetched(&own).await;
 
-    // Scores cannot be had without a table, nor with that of another network.
+    // The service does not start without a table, or with the table of another network.
     for (manifest, reason) in [
         (own.clone(), "there is no calibration table named `own`"),
         (manifest(&source, &converted, "face-embedding-1"), "was measured for FL1_512 and not for OWN_64"),
@@ -336,7 +338,7 @@ async fn an_embedding_of_ones_own_is_fetched_calibrated_and_used() {
     let (status, face) = caller.face(bytes("obama.jpg")).await;
     assert_eq!((status, &face["mode"]), (StatusCode::OK, &ALGORITHM.into()), "{face}");
     assert!(face["template"].is_string(), "{face}");
-    // The vector is most of a template: 64 numbers are an eighth of 512.
+    // The vector is most of a template, and 64 numbers are an eighth of 512.
     let length = |face: &Value| face["template"].as_str().unwrap().len();
     assert!(length(&old_face) > 2 * length(&face), "{} {}", length(&old_face), length(&face));
     assert!(caller.score_of_face(&face, "obama.jpg").await > 10_000.0);
@@ -348,7 +350,8 @@ async fn an_embedding_of_ones_own_is_fetched_calibrated_and_used() {
     assert!(refusal.to_string().contains(reason), "{refusal}");
     faceline.terminate().await;
 
-    // A score follows from the manifest's table: with half the decades, it is the same similarity's half.
+    // A score follows from the manifest's table: with half the decades, the same similarity has half the distance from
+    // 1500.
     let half = halved(&table);
     installation.fetched(&format!("{own}\n[[calibrations]]\n{half}")).await;
     let mut faceline = Process::start("faceline", &installation.settings(models, data)).await;

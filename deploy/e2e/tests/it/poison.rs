@@ -1,4 +1,4 @@
-//! A poison message: a job that ends its worker, among a hundred good jobs.
+//! A poison message, which is a job that kills its worker, among a hundred good jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +25,11 @@ use uuid::Uuid;
 use crate::process::ServerRun;
 
 pub(crate) const POISON: &[u8] = b"poison";
-/// Environment variable with the child's settings; not a setting of the product.
+/// Environment variable with the settings of the child process. It is not a setting of the product.
 const CHILD_SETTINGS: &str = "POISON_TEST_SETTINGS";
 const PREFETCH: u16 = 24;
 
-/// Answers at once, but aborts its process at a poisonous job.
+/// A worker's handler that answers at once, but aborts its process at a poisonous job.
 struct Mortal;
 
 #[async_trait]
@@ -53,7 +53,7 @@ pub(crate) fn services(settings: &str) -> SharedServices {
     SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap()
 }
 
-/// No test: the worker that the test below starts as a process.
+/// Not a test: the worker that the test below starts as a process.
 #[test]
 #[ignore = "the child process of the test below"]
 fn mortal_worker() {

@@ -12,14 +12,15 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::programs::program;
 
-/// A program loads 30 MB of models when it starts, and the machine may be busy.
+/// Time limit for a condition. A program loads 30 MB of models when it starts, and the machine may be busy.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time between two readings of a metric.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How many tests that start servers of their own run at a time, if none of them loads the whole machine or measures time: on an overloaded
-/// machine a broker loses connections, and each lost connection counts as a failed attempt of its jobs.
+/// Maximum number of concurrent tests that start servers of their own, if none of them loads the whole machine or
+/// measures time. On an overloaded machine a broker loses connections, and each lost connection counts as a failed
+/// attempt of its jobs.
 const SERVER_TESTS: u32 = 2;
 static RUNNING: Semaphore = Semaphore::const_new(SERVER_TESTS as usize);
 
@@ -27,7 +28,7 @@ static RUNNING: Semaphore = Semaphore::const_new(SERVER_TESTS as usize);
 pub(crate) struct ServerRun(#[expect(dead_code, reason = "dropping it releases")] SemaphorePermit<'static>);
 
 impl ServerRun {
-    /// Waits until the machine has room for such a test.
+    /// Waits until fewer than [`SERVER_TESTS`] such tests run.
     pub(crate) async fn begin() -> Self {
         Self(RUNNING.acquire().await.expect("nobody closes it"))
     }
@@ -97,7 +98,7 @@ impl Process {
         self.logged_where(|line| line["message"].as_str().is_some_and(|message| message.contains(part))).await
     }
 
-    /// How many log lines so far have a message that contains `part`.
+    /// Number of log lines so far whose message contains `part`.
     pub(crate) fn count_logged(&self, part: &str) -> usize {
         let log = self.log.borrow();
         log.iter()
@@ -158,11 +159,11 @@ impl Process {
         }
     }
 
-    /// Waits until the program ends; its exit code and its log.
+    /// Waits until the program ends. Returns its exit code and its log.
     pub(crate) async fn ended(&mut self) -> (Option<i32>, String) {
         let status =
             tokio::time::timeout(TIMEOUT, self.child.wait()).await.expect("the program goes on").unwrap();
-        // The pipes close with the program. Its whole log has been read then.
+        // The pipes close when the program ends. The whole log has been read by then.
         while self.log.changed().await.is_ok() {}
         (status.code(), self.shown())
     }
@@ -196,7 +197,7 @@ impl Process {
         self.signal("-TERM").await;
     }
 
-    /// Stops it as a debugger does: its connections stay open, and it does nothing.
+    /// Stops it as a debugger does: its connections stay open, and it does not run.
     pub(crate) async fn suspend(&self) {
         self.signal("-STOP").await;
     }

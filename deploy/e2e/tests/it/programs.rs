@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-/// When the tests began. What is edited while they run makes none of them fail.
+/// Start time of the tests. Source files that are edited while the tests run must not make them fail.
 static START: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
 /// The path of a program of this workspace, built with the profile of these tests.

@@ -14,9 +14,9 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// An expression has a number by then: a round of requests takes more than a minute on a busy machine.
+/// Time limit for an expression to have a number. A round of requests takes more than a minute on a busy machine.
 const NUMBER_TIMEOUT: Duration = Duration::from_secs(180);
-/// Time between two questions to Prometheus.
+/// Time between two requests to Prometheus.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
@@ -51,8 +51,9 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts a server with the committed configuration, in which the address of each service, by name and port, is replaced by
-    /// these, and which scrapes and evaluates once a second. `history` are metrics that it knows from the same hour a week ago.
+    /// Starts a server with the committed configuration. `services` has name, port and addresses of each service; the
+    /// addresses replace those in the configuration. The server scrapes and evaluates once a second. `history` has the
+    /// metrics of the same hour a week ago.
     pub(crate) async fn start(services: &[(&str, u16, &[SocketAddr])], history: &str) -> Self {
         let data = TempDir::new().unwrap();
         let path = |name: &str| data.path().join(name);
@@ -95,7 +96,7 @@ impl Prometheus {
         if timeout(TIMEOUT, ready).await.is_err() {
             panic!("Prometheus does not start:\n{}", std::fs::read_to_string(log).unwrap());
         }
-        // What grows before the first scrape is no rate.
+        // Growth before the first scrape is not part of a rate, so the server must have scraped once.
         let scraped = server.without_numbers(&["min(up) == 1".to_owned()]).await;
         assert!(scraped.is_empty(), "a target is not scraped");
         server
@@ -110,7 +111,7 @@ impl Prometheus {
         body["data"].clone()
     }
 
-    /// Replaces the addresses of a service, by its name. Prometheus takes note at once.
+    /// Replaces the addresses of a service, by its name. Prometheus applies them at once.
     pub(crate) fn set_targets(&self, name: &str, addresses: &[SocketAddr]) {
         write_targets(&targets_file(self.folder.path(), name), addresses);
     }
@@ -131,7 +132,7 @@ impl Prometheus {
         self.values(expression).await.into_values().collect()
     }
 
-    /// Waits until each of these expressions has a number; those that get none.
+    /// Waits until each of these expressions has a number. Returns those that still have none.
     pub(crate) async fn without_numbers(&self, expressions: &[String]) -> Vec<String> {
         let mut left = expressions.to_vec();
         let waited = async {
@@ -180,23 +181,24 @@ fn targets_file(folder: &Path, name: &str) -> PathBuf {
 }
 
 fn write_targets(file: &Path, addresses: &[SocketAddr]) {
-    // A file that is half written would have no targets.
+    // Prometheus must not read a half-written file, which would have no targets.
     let new = file.with_extension("new");
     std::fs::write(&new, json!([{"targets": addresses}]).to_string()).unwrap();
     std::fs::rename(new, file).unwrap();
 }
 
-/// How many times as much as in the text of metrics happened a week ago, so that the comparison with it is one with many values.
+/// Factor of the history's values over those in the text of metrics. A comparison with that history has many values.
 const HISTORY_FACTOR: f64 = 200.0;
 
-/// Seconds after the same time a week ago at which the highest buckets get some more. So what is said of that hour changes while the
-/// test looks, however late that is.
+/// Seconds after the same time a week ago at which the highest buckets grow. Expressions about that hour thus change
+/// while the test observes them, even if it runs late.
 const LATER: [u64; 5] = [15, 30, 60, 120, 240];
-/// How much more each time.
+/// Growth at each of these times, as a share of the value.
 const GROWTH: f64 = 0.005;
 
-/// Metrics in the text format of Prometheus as a history, for `promtool tsdb create-blocks-from`: 0 at fifty minutes before the same
-/// time a week ago, [`HISTORY_FACTOR`] times the values of `text` half an hour later, and a little more at the times of [`LATER`].
+/// Converts metrics in the text format of Prometheus to a history for `promtool tsdb create-blocks-from`. The values
+/// are 0 at fifty minutes before the same time a week ago, [`HISTORY_FACTOR`] times the values of `text` half an hour
+/// later, and a little more at the times of [`LATER`].
 fn open_metrics(text: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let ago = |minutes: u64| (now - WEEK - Duration::from_mins(minutes)).as_secs();

@@ -1,4 +1,4 @@
-//! A gateway behind a proxy: callers are told apart by their own addresses, and connections to it stay open.
+//! A gateway behind a proxy: it distinguishes callers by their own addresses, and connections to it stay open.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::haproxy::HaProxy;
 use crate::process::Process;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The time for a request's headers, which is over before a pause between two requests is.
+/// Time limit for a request's headers. It is shorter than the pause between two requests.
 const HEADER_TIMEOUT: &str = "1s";
 const PAUSE: Duration = Duration::from_millis(2500);
 
@@ -41,7 +41,8 @@ async fn login(caller: &Client, balancer: &HaProxy, password: &str, forged: &str
     forged.body("{}").send().await.unwrap().status()
 }
 
-/// Guesses from one address lock out neither those who are at work at another one, nor the guesser's forged addresses.
+/// Asserts that guesses from one address lock out neither callers at another address, nor the addresses that the
+/// guesser forges.
 async fn guesses_count_by_the_callers_address(balancer: &HaProxy, gateway: &mut Process) {
     let (honest, guessing) = (caller(3), caller(2));
     assert_eq!(login(&honest, balancer, "demo", "127.0.0.2").await, StatusCode::BAD_REQUEST);
@@ -61,7 +62,7 @@ async fn the_proxy_protocol_of_a_real_proxy_tells_callers_apart() {
     let folder = TempDir::new().unwrap();
     let mut gateway = gateway(&folder, &[("http.proxy_protocol", "true")]).await;
     let server = gateway.url().await.replace("http://", "");
-    // The health check is a connection of HAProxy's own (the command LOCAL).
+    // HAProxy opens the connections of its health check for itself (the command LOCAL of the PROXY protocol).
     let balancer = HaProxy::start(
         "    mode tcp",
         "",
@@ -73,7 +74,7 @@ async fn the_proxy_protocol_of_a_real_proxy_tells_callers_apart() {
     .await;
     guesses_count_by_the_callers_address(&balancer, &mut gateway).await;
 
-    // Without the header, and with a wrong one, a connection of the proxy's address ends.
+    // Connections from the proxy's address are closed if the header is missing or invalid.
     for bytes in [&b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff"] {
         let mut stream = TcpStream::connect(&server).await.unwrap();
         stream.write_all(bytes).await.unwrap();
@@ -82,7 +83,7 @@ async fn the_proxy_protocol_of_a_real_proxy_tells_callers_apart() {
         assert!(answer.is_empty(), "{answer:?}");
     }
     gateway.metric_reaches("faceline_http_proxy_headers_refused_total", 2.0).await;
-    // Others have no header to send, such as an orchestrator's probes.
+    // Callers from other addresses, such as an orchestrator's probes, send no such header.
     let direct = caller(9).get(format!("http://{server}/readyz")).send().await.unwrap();
     assert_eq!(direct.status(), StatusCode::OK);
 }
@@ -99,7 +100,7 @@ async fn a_header_of_a_real_proxy_tells_callers_apart() {
     )
     .await;
     guesses_count_by_the_callers_address(&balancer, &mut gateway).await;
-    // A stranger's word does not count.
+    // The header does not count if it comes from an untrusted address.
     let direct = caller(5).get(format!("http://{server}/bioserver-app/v2/capabilities"));
     let refused =
         direct.header("apikey", "wrong").header("X-Forwarded-For", "192.0.2.1").send().await.unwrap();
@@ -113,15 +114,15 @@ async fn a_proxy_keeps_its_idle_connection_to_a_gateway() {
     let folder = TempDir::new().unwrap();
     let mut gateway = gateway(&folder, &[]).await;
     let server = gateway.url().await.replace("http://", "");
-    // Without checks and second attempts: all that arrives is one connection, and a closed one would be an error. HAProxy itself
-    // would close idle connections that it has not needed lately (`pool-purge-delay`).
+    // Without checks and retries there is a single connection, and its end would be an error. HAProxy itself would
+    // close connections that it has not needed lately (`pool-purge-delay`).
     let backend = format!("    server one {server} pool-max-conn 1 pool-low-conn 1 pool-purge-delay 10m");
     let balancer = HaProxy::start("    mode http\n    retries 0\n    http-reuse always", "", &backend).await;
     let caller = caller(2);
     for _ in 0..3 {
         let url = format!("http://{}/livez", balancer.address);
         assert_eq!(caller.get(url).send().await.unwrap().status(), StatusCode::OK);
-        // The time itself is what is tested.
+        // The test is about the passing of time, so there is no event to wait for.
         sleep(PAUSE).await;
         assert!(gateway.metric("faceline_http_connections").await >= 1.0, "the idle connection was closed");
     }

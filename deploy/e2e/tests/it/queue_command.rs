@@ -1,4 +1,4 @@
-//! `faceline queue`: a poison job among the dead letters is shown, and comes back once.
+//! `faceline queue`: shows a poison job among the dead letters, and requeues it once.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs `faceline queue …` against a broker. Returns the exit code, and the output or the error.
 async fn queue(broker: &RabbitMq, arguments: &[&str]) -> (Option<i32>, String) {
-    // Nothing of the stores is used, but the settings must fit together.
+    // The command does not use the stores, but the settings must be consistent.
     let output = Command::new(program("faceline"))
         .arg("queue")
         .args(arguments)
@@ -96,7 +96,7 @@ async fn a_poison_job_is_shown_and_comes_back_once() {
         "{text}"
     );
 
-    // Shown twice: it stays.
+    // The command shows the letter twice, because showing does not remove it.
     for _ in 0..2 {
         let shown = json(&broker, &["dead-letters", "show"]).await;
         let [letter] = &shown.as_array().unwrap()[..] else { panic!("{shown}") };
@@ -133,7 +133,7 @@ async fn a_poison_job_is_shown_and_comes_back_once() {
     let again = json(&broker, &["dead-letters", "requeue", "--all", "--yes"]).await;
     assert_eq!((again, depth(&Queue::Quarantine).await), (Value::Array(vec![]), 1), "it comes back once");
 
-    // Its attempts begin anew: a worker that survives it does it.
+    // Its attempts are counted anew, so a worker that survives the job does it.
     let stop = CancellationToken::new();
     let surviving = poison::surviving(&services, stop.clone());
     until(&Queue::Quarantine, 0).await;

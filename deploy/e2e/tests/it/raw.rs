@@ -1,4 +1,4 @@
-//! A caller that sends a request in pieces, as a test needs it.
+//! A caller that sends a request in pieces, at the times that a test chooses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// An answer arrives by then, or the test fails.
+/// Time limit for an answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const BEFORE: &str = "--b\r\nContent-Disposition: form-data; name=\"imageType\"\r\n\r\nSELFIE\r\n\
      --b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"x\"\r\n\r\n";
 const AFTER: &str = "\r\n--b--\r\n";
 
-/// How the length of a body is announced.
+/// The announcement of a body's length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Framing {
     /// `Content-Length`
@@ -45,7 +45,7 @@ struct Body {
 }
 
 impl Upload {
-    /// Connects and sends the request up to a picture of `length` bytes.
+    /// Connects and sends the request up to the picture, which has `length` bytes.
     pub(crate) async fn begin(address: SocketAddr, length: usize, framing: Framing) -> Self {
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
         let framing_header = match framing {
@@ -62,7 +62,7 @@ impl Upload {
         Self { reader, body }
     }
 
-    /// Sends the picture and reads the answer, which may arrive before all is sent.
+    /// Sends the picture and reads the answer, which may arrive before the picture is sent.
     pub(crate) async fn send(self, picture: &[u8]) -> UploadAnswer {
         let Self { mut reader, mut body } = self;
         let mut answer = Vec::new();

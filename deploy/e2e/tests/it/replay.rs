@@ -1,4 +1,4 @@
-//! Replays: from the capture client to the callback, also when a process is killed in between.
+//! Replays, from the capture client to the callback, also if a process is killed in between.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use crate::client::bytes;
 use crate::process::{Process, ServerRun};
 use crate::sessions::in_turn;
 
-/// Callbacks reach this machine, and a job that is lost is noticed soon.
+/// Settings with which callbacks reach this machine, and a lost job is detected soon.
 const SETTINGS: [(&str, &str); 3] = [
     ("callbacks.allowed_networks", r#"["127.0.0.0/8"]"#),
     ("replay.deadline", "60s"),
     ("inference.sessions", "1"),
 ];
-/// The workers of these tests are slow builds.
+/// Time limit. These tests run slow builds of the workers.
 const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// Three seconds of a photo that nobody moves: a presentation attack.
+/// Three seconds of a photo that does not move: a presentation attack.
 pub(crate) async fn photo_video() -> Recording {
     let folder = TempDir::new().unwrap();
     let (photo, video) = (folder.path().join("photo.jpg"), folder.path().join("video.webm"));
@@ -73,7 +73,7 @@ fn assert_spoof(status: &Value) {
     assert!(status.get("image").is_none(), "{status}");
 }
 
-/// Checks that one callback was sent for a session, which the receiver may have got several times.
+/// Asserts that the receiver got one callback for a session, at least `attempts` times.
 async fn assert_called_back(receiver: &CallbackReceiver, session: Uuid, attempts: usize) {
     let received = receiver.until(attempts).await;
     let body = json!({"sessionId": session}).to_string();
@@ -134,7 +134,7 @@ async fn two_gateways_and_two_workers_share_replays_and_a_killed_worker_loses_no
     assert_spoof(&done.status);
     assert_called_back(&receiver, done.session, 3).await;
 
-    // The only worker is killed with the job.
+    // The only worker is killed while it has the job.
     drop(second);
     let receiver = CallbackReceiver::failing(0).await;
     let published = async |gateway: &mut Process| {
@@ -206,7 +206,7 @@ async fn a_replay_without_an_upload_ends_with_timeout_and_a_callback() {
     let status = client.wait_for_end(session, &keys, TIMEOUT).await.unwrap();
     assert_eq!(status["status"], "TIMEOUT", "{status}");
     assert_called_back(&receiver, session, 3).await;
-    // The token has ended with the challenge.
+    // The token expires with the challenge.
     let recording = Recording::of(vec![0; 1000], "video/webm");
     let upload = seal(session, &parameters, &recording).unwrap();
     let token = parameters.capture_token.as_deref().unwrap();

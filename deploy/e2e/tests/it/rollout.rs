@@ -1,4 +1,4 @@
-//! Programs in an orchestrator: what they find in their environment, and how they end while callers go on.
+//! Programs in an orchestrator: their environment, and their shutdown while callers continue.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use crate::programs::program;
 const TIMEOUT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Callers who send one request after the other until they are stopped.
+/// Callers that send one request after the other until they are stopped.
 struct Callers {
     answered: Arc<AtomicUsize>,
     is_over: Arc<AtomicBool>,
-    /// What each caller saw that was no answer with 200.
+    /// The failures that each caller saw: every answer but 200.
     running: JoinSet<Vec<String>>,
 }
 
@@ -66,7 +66,7 @@ impl Callers {
         Self { answered, is_over, running }
     }
 
-    /// Waits until so many more requests are answered.
+    /// Waits until `more` further requests are answered.
     async fn go_on(&self, more: usize) {
         let wanted = self.answered.load(Ordering::Relaxed) + more;
         let reached = async {
@@ -77,7 +77,7 @@ impl Callers {
         timeout(TIMEOUT, reached).await.expect("callers do not get on");
     }
 
-    /// Stops the callers; how many requests they sent, and what went wrong.
+    /// Stops the callers. Returns the number of their requests, and the failures.
     async fn stop(self) -> (usize, Vec<String>) {
         self.is_over.store(true, Ordering::Relaxed);
         let wrong = self.running.join_all().await.concat();
@@ -95,7 +95,8 @@ async fn a_gateway_behind_a_balancer_ends_without_losing_a_request() {
         site.worker()
     );
     let [one, two] = [leaving.url().await, staying.url().await].map(|url| url.replace("http://", ""));
-    // No second attempt hides a request that a gateway lost, and connections to gateways are shared and reused.
+    // There are no retries, which would hide a request that a gateway lost. Connections to gateways are shared and
+    // reused.
     let balancer = HaProxy::start(
         "    mode http\n    retries 0\n    http-reuse always",
         "",
@@ -140,7 +141,7 @@ async fn readiness_falls_first_and_a_second_signal_ends_at_once() {
         };
         timeout(TIMEOUT, fallen).await.expect("it stays ready");
     }
-    // New connections are served, and so is work: the worker is still there.
+    // New connections are served, and the worker still processes jobs.
     assert_eq!(status(format!("{url}/livez")).await, StatusCode::OK);
     let face = crate::client::Caller::new(&url).face(bytes("obama2.jpg")).await;
     assert_eq!(face.0, StatusCode::OK, "{}", face.1);
@@ -192,7 +193,7 @@ async fn a_secret_of_digits_is_in_no_message() {
     let folder = TempDir::new().unwrap();
     let data = ("data_dir", folder.path().to_str().unwrap());
     for (more, code) in [
-        // Half of a pair, so that there is a message at all.
+        // One half of a pair is missing, so there is a message about the secret.
         (&[("objects.secret_access_key", SECRET), ("objects.url", "s3://bucket")][..], 64),
         (&[("objects.secret_access_key", SECRET), ("http.listen", "nowhere"), ("objects.url", "s3://b")], 64),
         (&[("broker.url", SECRET)], 64),
@@ -221,14 +222,14 @@ async fn without_a_home_the_data_folder_is_asked_for() {
     let mut gateway = Process::spawn_with(homeless("faceline-gateway"), "faceline-gateway", &settings);
     gateway.logged("ready").await;
     assert!(folder.path().join("keys.toml").is_file());
-    // Models are looked for in the data folder, and not in one for temporary files.
+    // The worker searches for models in the data folder, not in a temporary one.
     let (code, log) =
         Process::spawn_with(homeless("faceline-worker"), "faceline-worker", &settings).ended().await;
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains(folder.path().join("models").to_str().unwrap()), "{log}");
 }
 
-/// A Secret that Kubernetes mounts with `fsGroup`: the group may read it.
+/// With a Secret that Kubernetes mounts with `fsGroup`, the group may read the file.
 #[tokio::test]
 async fn secrets_that_the_own_group_may_read_are_taken() {
     let folder = TempDir::new().unwrap();

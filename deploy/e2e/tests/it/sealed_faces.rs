@@ -1,4 +1,5 @@
-//! Faces that callers keep and send back, over a real worker: the box, what the template was sealed with, and claims.
+//! Faces that callers keep and send back, with a real worker: the box, the sealed facts of the template, and claims
+//! about them.
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Response, StatusCode};
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 use crate::client::{bytes, picture};
 use crate::process::Process;
 
-/// What the service computes of a face.
+/// Fields of a face that the service computes.
 const COMPUTED: [&str; 4] = ["digest", "imageType", "quality", "landmarks"];
 
 struct Caller {
@@ -32,7 +33,7 @@ impl Caller {
         json_of(request.send().await.unwrap(), StatusCode::OK).await
     }
 
-    /// Compares a kept face with a picture.
+    /// Compares a stored face with a picture.
     async fn compared(&self, face: &Value, candidate: &str) -> Value {
         let form = Form::new().text("referenceFace", face.to_string());
         let form = form.part("candidateImage", Part::bytes(bytes(candidate)));
@@ -46,7 +47,7 @@ async fn json_of(answer: Response, expected: StatusCode) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Asserts that a face's box has whole numbers, lies inside the picture and around the eyes.
+/// Asserts that a face's box has whole numbers, is inside the picture and contains the eyes.
 fn assert_box(face: &Value, name: &str) {
     let (width, height) = image::image_dimensions(picture(name)).unwrap();
     let side =

@@ -72,7 +72,7 @@ async fn readyz(process: &mut Process) -> (u16, String) {
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-/// A worker names the liveness calibration that it uses to its operators, and the metric has the same thresholds.
+/// Asserts that a worker shows its liveness calibration to operators, and that the metric has the same thresholds.
 async fn assert_shows_the_liveness_calibration(worker: &mut Process, detail: &str) {
     let manifest = Manifest::default_manifest().unwrap();
     let shipped = manifest.liveness_calibration(Profile::Default).unwrap();
@@ -162,7 +162,7 @@ async fn keys_rotate_in_two_phases_under_load_without_a_failed_request() {
         done += 8.0;
         gateway.metric_reaches("faceline_gateway_published_total{outcome=\"accepted\"}", done).await;
     }
-    // A file that cannot be used changes nothing.
+    // An invalid file changes nothing.
     let usable = std::fs::read_to_string(file).unwrap();
     std::fs::write(file, "data = 7").unwrap();
     gateway.metric_is(CURRENT, |value| value == 0.0).await;
@@ -214,7 +214,7 @@ async fn different_keys_are_one_clear_error_at_both_ends_until_they_are_the_same
         assert_eq!(process.count_logged(DIFFERENT_KEYS), 1, "once a minute, not for each request");
     }
 
-    // The worker gets the gateway's keys, and nothing is restarted.
+    // The worker gets a copy of the gateway's keys. No program is restarted.
     std::fs::copy(site.path("gateway").join("keys.toml"), site.path("worker").join("keys.toml")).unwrap();
     readyz_is(&mut gateway, 200, "ok").await;
     readyz_is(&mut worker, 200, "ok").await;

@@ -1,7 +1,7 @@
 //! A rolling upgrade, over RabbitMQ: gateways and workers of different builds side by side.
 //!
-//! A build of another version is played by this process: a gateway that publishes the next envelope version, a worker that reads it,
-//! and a worker of the release before, which writes envelopes without the fields that came later.
+//! This process acts as a build of another version: as a gateway that publishes the next envelope version, as a worker
+//! that reads it, and as a worker of the previous release, which writes envelopes without the newer fields.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::client::{Caller, bytes};
 use crate::process::{Process, ServerRun};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Deliveries that a worker gave back for others.
+/// Number of deliveries that a worker gave back for other workers.
 const DEFERRED: &str = "faceline_worker_deferred_total";
 
 struct Site {
@@ -139,11 +139,11 @@ async fn jobs_of_a_newer_gateway_wait_for_a_newer_worker_beside_an_older_one() {
         sent.push(site.publish_newer(&reply_to, Duration::from_secs(50)).await);
     }
     older.metric_reaches(DEFERRED, JOBS as f64).await;
-    // The older worker does the jobs of older gateways meanwhile.
+    // Meanwhile, the older worker processes the jobs of older gateways.
     let (status, body) = caller.face(bytes("obama2.jpg")).await;
     assert_eq!(status, StatusCode::OK, "{body}");
 
-    // A newer worker comes. It reads the jobs of both versions.
+    // A newer worker starts. It reads the jobs of both versions.
     let worker = async {
         let mut deliveries = site.services.broker.consume(&Queue::Interactive, 8).await;
         let mut taken = 0;

@@ -17,9 +17,9 @@ use tokio::sync::watch;
 use crate::client::bytes;
 use crate::process::{Process, ServerRun};
 
-/// Callers at the same time.
+/// Number of concurrent callers.
 const CALLERS: usize = 8;
-/// Answers between two kills.
+/// Number of answers between two kills.
 const ROUND: usize = 60;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -40,13 +40,13 @@ struct Crowd {
 
 impl Crowd {
     fn new(urls: Urls) -> Arc<Self> {
-        // Each request has a connection of its own, or the library might send one twice.
+        // Each request has a connection of its own. On a reused connection, the library might send a request twice.
         let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
         let [sent, answered] = [(); 2].map(|()| AtomicUsize::new(0));
         Arc::new(Self { client, urls, sent, answered, enough: AtomicBool::new(false) })
     }
 
-    /// Sends one request; the `Location` of its answer, if there is one.
+    /// Sends one request. Returns the `Location` of its answer, if there is one.
     async fn send(
         &self,
         answers: &mut Answers,
@@ -103,7 +103,7 @@ impl Crowd {
 
 /// The output of `usage export` for yesterday, today and tomorrow.
 pub(crate) async fn export(folder: &TempDir, program: &str, arguments: &[&str]) -> String {
-    // One day more on both sides, in case midnight passes during the test.
+    // The range has one more day on both sides, in case midnight passes during the test.
     let day = |offset: &str| {
         let output = std::process::Command::new("date").args(["-u", "-d", offset, "+%F"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -188,7 +188,7 @@ async fn each_answer_has_one_record_whichever_gateway_is_killed() {
     crowd.reaches(5 * ROUND).await;
     crowd.enough.store(true, Ordering::Relaxed);
     let answers = join_all(callers).await.into_iter().flat_map(Result::unwrap).collect();
-    // A killed gateway may have leased rows. The others take them when the lease ends.
+    // A killed gateway may have leased rows. The others take them when the lease expires.
     for gateway in &mut gateways {
         gateway.metric_is("faceline_usage_rows", |rows| rows == 0.0).await;
         let (code, log) = gateway.terminate().await;

@@ -1,4 +1,4 @@
-//! Usage records while Redis is away: none is lost and none counts twice, though the gateway is killed as well.
+//! Usage records while Redis is unavailable: none is lost and none counts twice, even if the gateway is killed as well.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::usage::export;
 
 /// Requests during an outage: 20 s at 500 requests a second.
 const REQUESTS: usize = 10_000;
-/// Requests in progress at the same time.
+/// Number of concurrent requests.
 const CALLERS: usize = 16;
 
-/// Sends requests until the numbers reach `end`, and returns how long each one took. Each is refused for its content, which
-/// needs no worker and no session, and has a record.
+/// Sends requests until the numbers reach `end`, and returns the duration of each. Each request is refused for its
+/// content, so it needs no worker and no session, and has a usage record.
 async fn send_until(url: &str, number: &Arc<AtomicUsize>, end: usize) -> Vec<Duration> {
     let client = Client::new();
     let callers = (0..CALLERS).map(|_| {
@@ -78,14 +78,15 @@ async fn records_of_an_outage_arrive_once_though_the_gateway_is_killed() {
         "{REQUESTS} requests in {:?}; median {median:?}, all but {slow} within {last:?}",
         began.elapsed()
     );
-    // Answers do not wait for a store that is away. The first ones find out that it is, and a pause of the machine delays as many again.
+    // Answers do not wait for an unavailable store. The first ones wait until the gateway detects the failure, and a
+    // pause of the machine delays as many again.
     assert!(median < Duration::from_millis(250), "{median:?}");
     assert!(last < Duration::from_secs(2), "{last:?}");
     let deferred = faceline.metric("faceline_usage_deferred_records").await;
     assert_eq!(deferred, REQUESTS as f64);
     assert_eq!(faceline.metric("faceline_usage_records_total{outcome=\"lost\"}").await, 0.0);
 
-    // The files outlive the process. The store comes back under load.
+    // The files outlive the process. Redis becomes available again under load.
     faceline.kill().await;
     faceline = Process::spawn("faceline", &settings);
     let url = faceline.url().await;

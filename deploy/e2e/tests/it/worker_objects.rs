@@ -1,4 +1,4 @@
-//! A worker whose object store is away.
+//! A worker whose object store is unavailable.
 
 use faceline_shared::testkit::{CutProxy, PooledRabbitMq, Redis, S3};
 use reqwest::StatusCode;
@@ -26,7 +26,7 @@ async fn a_worker_without_its_object_store_is_degraded_and_judges_pictures() {
         ("objects.secret_access_key", objects.secret_access_key.as_deref().unwrap()),
         ("inference.sessions", "1"),
     ];
-    // It is away at the start already.
+    // The store is already unavailable when the worker starts.
     proxy.refuse();
     let start = |program| Process::start(program, &settings);
     let (mut gateway, mut worker) = tokio::join!(start("faceline-gateway"), start("faceline-worker"));

@@ -1,23 +1,23 @@
-//! What is to change under which fault or load: each alert, each recording rule and each expression of a dashboard.
+//! Expected changes under each fault or load: of each alert, each recording rule and each expression of a dashboard.
 
-/// What is done to the running system.
+/// A fault or a load that the test applies to the running system.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fault {
-    /// Requests of each kind, replays and videos, after a time without any.
+    /// Requests of each kind, replays and videos, after a time without requests.
     Load,
     /// Wrong passwords, and more sessions than a client may keep.
     IntrusiveCaller,
-    /// More requests at a time than the workers can do.
+    /// More concurrent requests than the workers can process.
     Overload,
-    /// Bodies that come slowly, and together are larger than the memory for them.
+    /// Bodies that arrive slowly, and together exceed the memory for bodies.
     LargeBodies,
     /// More connections than a gateway may have.
     ManyConnections,
     /// An upload that does not end.
     SlowUpload,
-    /// Files of keys, accounts and certificates are spoiled.
+    /// Files of keys, accounts and certificates have invalid content.
     SpoiledFiles,
-    /// A key ends in three days, and a certificate tomorrow.
+    /// A key expires in three days, and a certificate tomorrow.
     ExpiringKeys,
     /// A gateway with other sealing keys joins.
     OtherKeys,
@@ -29,29 +29,29 @@ pub(super) enum Fault {
     NewerJobs,
     /// Jobs of a gateway whose clock is ten seconds ahead.
     FastClock,
-    /// Other people than before are in front of the cameras, some in the dark or far away, and some show a screen.
+    /// The pictures show other people than before, some in the dark or far away, and some show a screen.
     OtherPeople,
-    /// Uploads that are no videos.
+    /// Uploads that are not videos.
     BrokenVideos,
     /// Results of replays that no gateway can read.
     BrokenResults,
     /// A receiver of callbacks answers with 500 until the session ends.
     FailingReceiver,
-    /// The folder of objects is gone.
+    /// The folder of objects is missing.
     ObjectsAway,
     /// The worker hangs with its jobs, and does not answer Prometheus.
     HungWorker,
     /// The worker is killed.
     NoWorker,
-    /// The only worker has no program that decodes videos.
+    /// The only worker has no program to decode videos.
     NoDecoder,
-    /// A worker is killed while it has jobs. They come to another one.
+    /// A worker is killed while it has jobs. The broker delivers them to another one.
     KilledWorker,
-    /// RabbitMQ runs out of memory and disk space.
+    /// RabbitMQ is low on memory and disk space.
     BrokerAlarm,
     /// Redis is killed.
     NoRedis,
-    /// RabbitMQ has another password.
+    /// The user's password at RabbitMQ is changed.
     WrongPassword,
     /// RabbitMQ is killed.
     NoRabbitmq,
@@ -66,7 +66,7 @@ use Fault::{
     SlowUpload, SpoiledFiles, WrongPassword,
 };
 
-/// The alerts, without `Faceline`, by the fault under which their expressions hold. Without it they do not.
+/// The alerts by fault, without the prefix `Faceline`. Their expressions hold under the fault and not without it.
 pub(super) const ALERTS: &[(Fault, &[&str])] = &[
     (IntrusiveCaller, &["FailedLogins", "ClientFull", "ClientNearBound"]),
     (Overload, &["CapacityBelowDemand", "ClientRefused", "AvailabilityBurnFast", "AvailabilityBurnSlow"]),
@@ -109,28 +109,28 @@ pub(super) const ALERTS: &[(Fault, &[&str])] = &[
     (NoGateway, &["GatewaysAbsent"]),
 ];
 
-/// Recording rules without a fault: decisions of the operator, which nothing that happens changes.
+/// Recording rules without a fault. They are decisions of the operator, which no event changes.
 pub(super) const CONSTANTS: [&str; 2] = ["faceline:objective:ratio", "faceline:error_budget:ratio"];
 
-/// How a value changes.
+/// The kind of change of a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Change {
     /// A number rises, or one above 0 appears.
     Rises,
-    /// A number falls, or one above 0 is gone.
+    /// A number falls, or one above 0 disappears.
     Falls,
-    /// A number is another one.
+    /// A number changes in either direction.
     Moves,
-    /// A number is another one, however little it differs: free space of a large disk.
+    /// A number changes by any amount, such as the free space of a large disk.
     Differs,
 }
 
 use Change::{Differs, Falls, Moves, Rises};
 
-/// A part of the name of recording rules or of the expressions of panels, and what changes their values.
+/// A part of the name of a recording rule or of a panel's expression, the fault that changes its value, and the change.
 pub(super) type Row = (&'static str, Fault, Change);
 
-/// The first row whose text is in a name or expression counts.
+/// For a name or expression, the first row whose text it contains applies.
 pub(super) static CHANGES: &[Row] = &[
     ("1 - faceline:requests_failed", Overload, Falls),
     ("1 - faceline:requests_slow", HungWorker, Falls),
@@ -229,10 +229,10 @@ pub(super) fn alerts_of(fault: Fault) -> impl Iterator<Item = String> {
 }
 
 impl Change {
-    /// Whether a series has changed so. A number that is absent counts as 0.
+    /// Whether a series has changed in this way. A missing number counts as 0.
     pub(super) fn is_between(self, before: Option<f64>, now: Option<f64>) -> bool {
         let [before_or_0, now_or_0] = [before, now].map(Option::unwrap_or_default);
-        // Rates that Prometheus extrapolates are never quite the same.
+        // Rates that Prometheus extrapolates are never exactly the same.
         let tolerance = match self {
             Self::Rises | Self::Falls => 0.005,
             Self::Moves => 0.001,

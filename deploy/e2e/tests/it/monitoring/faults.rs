@@ -34,16 +34,17 @@ use crate::client::{Caller, bytes};
 use crate::prometheus::Prometheus;
 use crate::raw::{Framing, Upload};
 
-/// The job of the workers in the configuration of Prometheus.
+/// The workers' job name in the configuration of Prometheus.
 const WORKERS: &str = "faceline-worker";
-/// Jobs that hang at the same time.
+/// Number of jobs that hang at the same time.
 const FLOOD: usize = 200;
-/// Sessions that end at the same time. Their rows, which fail, must be nine tenths of all, and a slow machine prolongs the load before.
+/// Number of sessions that end at the same time. Their failing rows must be nine tenths of all rows, and on a slow
+/// machine the load before lasts longer.
 const SESSIONS: usize = 800;
-/// Callers that create and delete sessions at the same time.
+/// Number of callers that create and delete sessions at the same time.
 const CALLERS: usize = 100;
 
-/// Injects each fault; faults that do not disturb each other run at the same time.
+/// Injects each fault. Faults that do not affect each other run at the same time.
 pub(super) async fn break_everything(
     site: &mut Site,
     prometheus: &Prometheus,
@@ -54,7 +55,7 @@ pub(super) async fn break_everything(
     let worker = site.worker.admin().await;
     let files_and_workers = async {
         files(site, watch).await;
-        // It reads the keys.
+        // The other worker reads the keys, so the files must be valid again.
         other_workers(site, prometheus, watch, worker).await;
     };
     tokio::join!(
@@ -64,7 +65,7 @@ pub(super) async fn break_everything(
         videos(watch, &narrow, video),
         failing_receiver(watch, &narrow),
     );
-    // Before other faults that refuse requests.
+    // The overload comes before other faults that refuse requests.
     let caller = Caller::new(&url);
     let burst = async || drop(join_all((0..24).map(|_| caller.face(bytes("obama2.jpg")))).await);
     watch.during(Fault::Overload, async {}, burst).await;
@@ -105,7 +106,7 @@ pub(super) async fn break_everything(
     watch.during(Fault::NoGateway, gateways, async || ()).await;
 }
 
-/// Spoils files, mends them, and then lets a key and a certificate expire soon.
+/// Overwrites files with invalid content and restores them. Then lets a key and a certificate expire soon.
 async fn files(site: &Site, watch: &Watch<'_>) {
     let mut before = None;
     let spoil = async {
@@ -128,7 +129,7 @@ async fn files(site: &Site, watch: &Watch<'_>) {
     watch.during(Fault::ExpiringKeys, expiring, async || ()).await;
 }
 
-/// The date in such a time.
+/// The date after a time such as `3 days`, in the format of date(1).
 async fn date(ahead: &str, format: &str) -> String {
     let output = Command::new("date").args(["-u", "-d", ahead, format]).output().await.unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -147,7 +148,7 @@ async fn intrusive_caller(watch: &Watch<'_>, url: &str) {
     watch.during(Fault::IntrusiveCaller, async {}, intrude).await;
 }
 
-/// Plays a worker that is broken, a gateway of another build, and one whose clock is wrong.
+/// Sends the messages of a broken worker, of a gateway of another build, and of one with a wrong clock.
 async fn other_builds(site: &Site, watch: &Watch<'_>) {
     let broken = async {
         let body = Bytes::from_static(b"no envelope");
@@ -180,7 +181,7 @@ async fn publish(site: &Site, reply_to: &str, name: &str, change: impl FnOnce(&m
     assert_eq!(site.services.broker.publish(&Queue::Interactive, &message).await, Published::Accepted);
 }
 
-/// A job of the gateway `name`, about a picture that is none.
+/// A job of the gateway `name`, whose picture is not a picture.
 fn envelope(site: &Site, name: &str, change: impl FnOnce(&mut JobEnvelope)) -> (Uuid, Bytes) {
     let id = Uuid::now_v7();
     let routing = Routing {
@@ -197,7 +198,7 @@ fn envelope(site: &Site, name: &str, change: impl FnOnce(&mut JobEnvelope)) -> (
     (id, envelope.encode().unwrap())
 }
 
-/// A worker of another version, and then one with another model and another calibration, which is killed.
+/// Adds a worker of another version. Then adds one with another model and another calibration, and kills it.
 async fn other_workers(site: &Site, prometheus: &Prometheus, watch: &Watch<'_>, worker: SocketAddr) {
     let (address, other) = other_version(worker).await;
     let join = async { prometheus.set_targets(WORKERS, &[worker, address]) };
@@ -218,7 +219,7 @@ async fn other_workers(site: &Site, prometheus: &Prometheus, watch: &Watch<'_>, 
     site.consuming_workers_are(2).await;
     let kill = async {
         other.suspend().await;
-        // It gets every second one.
+        // The suspended worker gets every second job.
         for _ in 0..10 {
             publish(site, "nobody", "dead", |_| ()).await;
         }
@@ -236,7 +237,7 @@ async fn other_people(watch: &Watch<'_>, url: &str) {
             let (status, body) = caller.face(dark.clone()).await;
             assert!(status.is_success(), "{status} {body}");
         }
-        // So many screens that the highest tenth of the scores changes as well.
+        // There are enough screens to change the highest tenth of the scores.
         let screens = (0..6).map(|_| liveness(&client, url, &screen));
         let others =
             [photo_verify(&client, url, "obama.jpg", "biden.jpg"), liveness(&client, url, &far_away)];
@@ -247,14 +248,14 @@ async fn other_people(watch: &Watch<'_>, url: &str) {
     watch.during(Fault::OtherPeople, async {}, come).await;
 }
 
-/// Uploads that do not end, and then videos that are none.
+/// Uploads that do not end, and then uploads that are not videos.
 async fn videos(watch: &Watch<'_>, url: &str, video: &Recording) {
     watch.during(Fault::SlowUpload, async {}, async || slow_upload(url, video).await).await;
     let broken = async || upload(url, &Recording::of("no video", "video/webm"), 600).await;
     watch.during(Fault::BrokenVideos, async {}, broken).await;
 }
 
-/// Half of an upload. The other half does not come for two seconds.
+/// Sends half of an upload, and nothing for two seconds.
 async fn slow_upload(url: &str, video: &Recording) {
     let client = CaptureClient::new(url, "demo");
     let keys = client.published_keys().await.unwrap();
@@ -282,7 +283,7 @@ async fn slow_upload(url: &str, video: &Recording) {
     sleep(Duration::from_secs(2)).await;
 }
 
-/// A replay without an upload ends soon; its callback is accepted by nobody until its session ends.
+/// A replay without an upload ends soon. The receiver accepts its callback at no attempt until the session ends.
 async fn failing_receiver(watch: &Watch<'_>, url: &str) {
     let receiver = CallbackReceiver::failing(usize::MAX).await;
     let client = CaptureClient::new(url, "demo");
@@ -296,7 +297,7 @@ async fn failing_receiver(watch: &Watch<'_>, url: &str) {
     watch.during(Fault::FailingReceiver, fail, async || ()).await;
 }
 
-/// More bytes, and then more connections, than a gateway may have.
+/// More bytes, and then more connections, than a gateway may hold.
 async fn bounds(watch: &Watch<'_>, url: &str) {
     let address: SocketAddr = url.trim_start_matches("http://").parse().unwrap();
     let bodies = async || {
@@ -311,7 +312,7 @@ async fn bounds(watch: &Watch<'_>, url: &str) {
     watch.during(Fault::ManyConnections, async {}, connections).await;
 }
 
-/// A gateway with other keys. What it leaves to be done after its sessions, the others cannot read.
+/// Adds a gateway with other keys. The other gateways cannot read the rows that its sessions leave in the outbox.
 async fn other_keys(site: &Site, watch: &Watch<'_>) {
     let elsewhere = TempDir::new().unwrap();
     let own = [("data_dir", elsewhere.path().to_str().unwrap()), ("limits.client_sessions", "10000")];
@@ -328,8 +329,8 @@ async fn other_keys(site: &Site, watch: &Watch<'_>) {
     watch.during(Fault::OtherKeys, join, leave).await;
 }
 
-/// A link to itself is where the folder of objects was, so that the pictures of ended sessions cannot be deleted.
-async fn objects_unreachable(site: &Site, watch: &Watch<'_>, url: &str) {
+/// Replaces the folder of objects with a link to itself, so the pictures of ended sessions cannot be deleted.
+async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
     let client = Client::new();
     let (objects, away) = (site.path("objects"), site.path("objects-away"));
     let end_sessions = async {
@@ -349,7 +350,7 @@ async fn objects_unreachable(site: &Site, watch: &Watch<'_>, url: &str) {
     std::fs::rename(&away, &objects).unwrap();
 }
 
-/// The worker hangs. Jobs that it has miss their deadline with it, and then so many wait that the queue is full.
+/// The worker hangs. Its jobs miss their deadline, and then enough jobs wait to fill the queue.
 async fn hung_worker(
     site: &Site,
     prometheus: &Prometheus,
@@ -357,7 +358,7 @@ async fn hung_worker(
     (url, narrow): (&str, &str),
     video: &Recording,
 ) {
-    // Only then does the worker take the first jobs that come.
+    // After that, the worker takes the first jobs that are published.
     site.consuming_workers_are(1).await;
     let idle = [
         "sum(faceline_worker_running_jobs) + sum(faceline_gateway_inflight_jobs) \
@@ -395,7 +396,7 @@ async fn hung_worker(
         let bound = ["set_policy", "short", "^faceline.jobs.interactive$", r#"{"max-length":1}"#];
         site.broker.control(&bound).await;
     };
-    // Those that the full queue refuses are fast.
+    // The full queue refuses these requests quickly.
     let refused = async || drop(join_all((0..2).map(|_| post(narrow))).await);
     watch.during(Fault::HungWorker, hang, refused).await;
 }

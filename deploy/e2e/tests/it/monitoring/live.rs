@@ -1,4 +1,4 @@
-//! The test that runs the system, and breaks it.
+//! The test that runs the system and injects each fault.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::{dashboard_expressions, metrics_of_the_runbook};
 use crate::prometheus::{Prometheus, Rule};
 use crate::replay::photo_video;
 
-/// What an alert compares, whether or not it holds: 1 or 0 for each series.
+/// An alert's expression as a number, 1 or 0 for each series, also while it does not hold.
 fn as_number(expression: &str) -> String {
     [" > ", " < ", " == "]
         .iter()
@@ -46,7 +46,7 @@ async fn each_expression_has_data_and_changes_under_its_fault() {
     let mut site = Site::start().await;
     let url = site.gateway.url().await;
     let video = photo_video().await;
-    // Counters begin here, and the week before has the distributions of these requests.
+    // Counters start here. The history of the week before gets the distributions of these requests.
     mixed_load(&url).await;
     let history = site.distributions().await;
     replay(&url, &video).await;
@@ -54,8 +54,8 @@ async fn each_expression_has_data_and_changes_under_its_fault() {
     let rules = prometheus.rules().await;
     let watch = Watch::new(&prometheus, rules.clone());
 
-    // Rates are what Prometheus sees grow from one scrape to the next, so callers go on until each expression has data. They begin when
-    // the values of the idle system have been read.
+    // Rates are the growth that Prometheus sees between scrapes, so callers continue until each expression has data.
+    // They start after the values of the idle system have been read.
     let load_begins = Notify::new();
     let callers = async {
         load_begins.notified().await;

@@ -1,4 +1,4 @@
-//! What callers do.
+//! Requests of callers.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub(super) fn dark() -> Vec<u8> {
     changed(|_, _, value| value / 3)
 }
 
-/// A portrait with the grid of a screen, which is no living face.
+/// A portrait with the grid of a screen, which passive liveness rejects.
 pub(super) fn screen() -> Vec<u8> {
     changed(|x, y, value| if x % 4 == 0 || y % 4 == 0 { value / 3 } else { value })
 }
@@ -100,7 +100,7 @@ fn png(picture: &image::RgbImage) -> Vec<u8> {
     png.into_inner()
 }
 
-/// Creates a session; its path, unless the request was refused.
+/// Creates a session and returns its path. `None` if the request was refused.
 pub(super) async fn create_session(client: &Client, url: &str, body: &Value) -> Option<String> {
     let request = client.post(format!("{url}/bioserver-app/v2/bio-sessions")).header("apikey", "demo");
     let answer = request.json(body).send().await.ok()?;
@@ -114,13 +114,13 @@ pub(super) async fn delete_session(client: &Client, url: &str, path: &str) {
     assert!(answer.status().is_success(), "{answer:?}");
 }
 
-/// A request that needs no worker, and whose refusal for its content has a usage record.
+/// A request that is refused for its content. It needs no worker, and has a usage record.
 pub(super) async fn ask_nonsense(url: &str) {
     let request = Client::new().post(format!("{url}/bioserver-app/v2/ages")).header("apikey", "demo");
     let _ = request.multipart(Form::new().text("threshold", "none")).send().await;
 }
 
-/// A request for a face, whatever becomes of it.
+/// A request for a face, with any result.
 pub(super) async fn ask(url: &str) {
     let _ = tokio::time::timeout(Duration::from_secs(1), Caller::new(url).face(bytes("obama2.jpg"))).await;
 }
@@ -130,7 +130,7 @@ pub(super) fn wanted(video: &Recording) -> Capture {
     Capture { timeout: Duration::from_mins(5), ..Capture::new(LivenessType::PassiveVideo, video.clone()) }
 }
 
-/// A replay, with a callback that is accepted at the second attempt.
+/// A replay whose callback is accepted at the second attempt.
 pub(super) async fn replay(url: &str, video: &Recording) {
     let client = CaptureClient::new(url, "demo");
     let keys = client.published_keys().await.unwrap();
@@ -141,7 +141,7 @@ pub(super) async fn replay(url: &str, video: &Recording) {
     delete_session(&Client::new(), url, &format!("/v2/bio-sessions/{}", done.session)).await;
 }
 
-/// Uploads a video in a session of this many seconds, and returns when the service has accepted it.
+/// Uploads a video in a session of `seconds` seconds, and returns when the service has accepted it.
 pub(super) async fn upload(url: &str, video: &Recording, seconds: u32) {
     let client = CaptureClient::new(url, "demo");
     let keys = client.published_keys().await.unwrap();

@@ -1,5 +1,5 @@
-//! Rules and dashboards: each expression has data of the running system and changes under its fault, each alert sees its fault, and
-//! each leads to its runbook entry.
+//! Tests of rules and dashboards: each expression has data from the running system and changes under its fault, each
+//! alert detects its fault, and each alert links to its runbook entry.
 
 mod changes;
 mod faults;
@@ -29,7 +29,7 @@ fn files(folder: &Path, ending: &str) -> Vec<(PathBuf, String)> {
     found.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// The values behind `key` in the lines of a text.
+/// The values that follow `key` in the lines of a text.
 fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     text.lines()
         .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(key))
@@ -116,7 +116,7 @@ fn each_alert_leads_to_its_runbook_entry() {
     for name in quoted
         .filter(|text| text.split_once('.').is_some_and(|(section, key)| is_word(section) && is_word(key)))
     {
-        // A setting, or the table of settings of a certificate.
+        // The name is that of a setting, or of the table of settings of a certificate.
         assert!(settings.contains(&format!("| `{name}")), "{name} is no setting");
     }
     for section in runbook.split("\n## Faceline").skip(1) {

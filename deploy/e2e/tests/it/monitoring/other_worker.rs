@@ -1,4 +1,4 @@
-//! A worker that differs from the others: by its version, a model and a calibration.
+//! A worker that differs from the others in its version, a model and a calibration.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::site::metrics;
 use crate::client::models_dir;
 
-/// A server that shows the metrics of a program as those of another version: this build has one version only.
+/// A server that serves the metrics of a program as those of another version, because this build has only one version.
 pub(super) async fn other_version(shown: SocketAddr) -> (SocketAddr, AbortOnDropHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -28,7 +28,7 @@ pub(super) async fn other_version(shown: SocketAddr) -> (SocketAddr, AbortOnDrop
     (address, AbortOnDropHandle::new(serving))
 }
 
-/// The installed models, with another version of one of them and a calibration.
+/// The installed models, with another version of one of them, and with a calibration.
 pub(super) fn other_models() -> TempDir {
     let (installed, folder) = (models_dir(), TempDir::new().unwrap());
     for entry in std::fs::read_dir(&installed).unwrap() {

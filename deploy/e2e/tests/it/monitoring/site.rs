@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::process::{ExclusiveRun, Process};
 use crate::prometheus::{POLL_INTERVAL, Prometheus};
 
-/// An account whose key expires in a week of 2020: its metric exists, and nobody uses it.
+/// Accounts in which one key expired in a week of 2020, so its metric exists. No caller uses it.
 pub(super) const ACCOUNTS: &str = r#"
     [[clients]]
     name = "bank"
@@ -24,31 +24,31 @@ pub(super) const ACCOUNTS: &str = r#"
     permissions = ["faces:create"]
     expires = 2020-01-01T00:00:00Z
 "#;
-/// The distributions that are compared with those of a week before.
+/// The distributions that rules compare with those of a week before.
 const DISTRIBUTIONS: [&str; 3] =
     ["faceline_worker_face_quality", "faceline_worker_match_score", "faceline_worker_liveness_score"];
 
-/// As many workers as wanted consume by then, on a busy machine as well.
+/// Time limit for the expected number of workers to consume, also on a busy machine.
 const CONSUMERS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bounds of the first gateway.
 const BOUNDS: [(&str, &str); 8] = [
-    // A job that a hung worker has gets old, and is not answered meanwhile.
+    // A job of a hung worker must become old without being answered.
     ("jobs.deadline", "2m"),
-    // Beside a compiler, a round of videos takes two minutes.
+    // While a compiler runs, a round of videos takes two minutes.
     ("jobs.video_deadline", "5m"),
-    // The limit on jobs falls on a fast machine as well.
+    // With this value the limit on jobs falls on a fast machine, too.
     ("admission.target_wait", "50ms"),
     ("limits.inflight_jobs", "8"),
     ("limits.client_share", "1"),
     ("limits.client_sessions", "12"),
     ("limits.failed_logins", "3"),
-    // Usage records are moved as often as Prometheus looks.
+    // Usage records are moved as often as Prometheus scrapes.
     ("usage.interval", "1s"),
 ];
-/// Settings of the third gateway: bounds that are reached soon, times that are over soon, and room for many sessions.
+/// Settings of the third gateway: low bounds, short times, and a high bound on sessions.
 const NARROW: [(&str, &str); 10] = [
-    // What waits too long is to miss its deadline.
+    // A job that waits too long must miss its deadline and not be refused.
     ("admission.target_wait", "1m"),
     ("limits.inflight_jobs", "256"),
     ("limits.client_sessions", "10000"),
@@ -56,7 +56,7 @@ const NARROW: [(&str, &str); 10] = [
     ("limits.inflight_bytes", "4000000"),
     ("http.max_connections", "300"),
     ("jobs.deadline", "3s"),
-    // A busy machine begins an upload by then.
+    // A busy machine begins an upload within this time.
     ("replay.upload_timeout", "15s"),
     ("usage.deferred_bytes", "1"),
     ("usage.interval", "1s"),
@@ -68,7 +68,7 @@ pub(super) struct Site {
     pub(super) redis: Redis,
     folder: TempDir,
     settings: Vec<(&'static str, String)>,
-    /// Connections of a program of another build, whose part the test plays.
+    /// Connections with which the test sends messages as a program of another build.
     pub(super) services: SharedServices,
     /// Serves callers.
     pub(super) gateway: Process,
@@ -100,7 +100,7 @@ impl Site {
         ];
         let own = borrowed(&own);
         let shared = borrowed(&settings);
-        // The first one makes the keys.
+        // The first gateway makes the keys.
         let mut gateway = Process::spawn("faceline-gateway", &shared);
         gateway.url().await;
         let (second, narrow, worker) = (
@@ -131,7 +131,8 @@ impl Site {
         }
     }
 
-    /// A Prometheus that scrapes all of it. It knows the distributions that the worker has now from a week before.
+    /// Starts a Prometheus that scrapes all programs. Its history of a week before has the worker's present
+    /// distributions.
     pub(super) async fn prometheus(&mut self, history: &str) -> Prometheus {
         let gateways = [self.gateway.admin().await, self.second.admin().await, self.narrow.admin().await];
         let services = [
@@ -150,13 +151,13 @@ impl Site {
         lines.map(|line| format!("{line}\n")).collect()
     }
 
-    /// Starts another program beside, with settings of its own.
+    /// Starts another program in addition, with settings of its own.
     pub(super) fn spawn(&self, program: &str, own: &[(&str, &str)]) -> Process {
         Process::spawn(program, &[&borrowed(&self.settings)[..], own].concat())
     }
 
-    /// Waits until RabbitMQ gives jobs of each kind to so many workers. A worker's metrics are there before it takes jobs, and the
-    /// gateways' number of consumers may be one of a moment ago.
+    /// Waits until RabbitMQ has `count` consumers for each kind of job. The metrics are no substitute: a worker's exist
+    /// before it consumes, and the number of consumers in a gateway's may be out of date.
     pub(super) async fn consuming_workers_are(&self, count: u64) {
         let waiting = async {
             for queue in [Queue::Interactive, Queue::Replay, Queue::Quarantine] {
@@ -175,7 +176,7 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    /// Overwrites files; what they were before.
+    /// Overwrites files, and returns their former content.
     pub(super) fn write(&self, names: &[&str], text: &str) -> BTreeMap<PathBuf, String> {
         let paths = names.iter().map(|name| self.path(name));
         paths
@@ -192,12 +193,12 @@ fn borrowed<'a>(settings: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
     settings.iter().map(|(key, value)| (*key, value.as_str())).collect()
 }
 
-/// The settings of all programs. The first three are what they share.
+/// The settings of all programs: shared ones, and the bounds of the first gateway.
 fn settings(folder: &Path, broker: &RabbitMq, redis: &Redis) -> Vec<(&'static str, String)> {
     let shared = [
         ("data_dir", folder.display().to_string()),
-        // RabbitMQ takes a hung worker's jobs back after two intervals of silence. They must be seen with the worker before, also where a
-        // busy machine takes half a minute to make that fault.
+        // RabbitMQ requeues a hung worker's jobs after two silent heartbeat intervals. The test must see them at the
+        // worker before that, even if a busy machine takes half a minute to inject the fault.
         ("broker.url", format!("{}?heartbeat=60", broker.url())),
         ("store.url", redis.url()),
         ("callbacks.allowed_networks", r#"["127.0.0.0/8"]"#.to_owned()),

@@ -1,4 +1,4 @@
-//! Watches what changes while a fault is there.
+//! Observes the changes during a fault.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +11,11 @@ use super::changes::{CONSTANTS, Change, Fault, alerts_of, change_of};
 use super::dashboard_expressions;
 use crate::prometheus::{POLL_INTERVAL, Prometheus, Rule};
 
-/// A change is seen by then, on a busy machine as well: the programs notice, Prometheus scrapes, and evaluates. The slowest one takes
-/// half a minute on an idle machine, because a job must get old. Beside a compiler on both cores, a round of videos took two minutes.
+/// Time limit for a change, also on a busy machine: the programs detect the fault, Prometheus scrapes and evaluates.
+/// The slowest change takes half a minute on an idle machine, because a job must become old. While a compiler used both
+/// cores, a round of videos took two minutes.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// An alert that a pause of the machine has raised no longer holds by then.
+/// Time limit for an alert to stop holding after a pause of the machine raised it.
 const CALM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An expression that changes under a fault.
@@ -22,7 +23,7 @@ const CALM_TIMEOUT: Duration = Duration::from_secs(60);
 struct Watched {
     fault: Fault,
     change: Change,
-    /// The recording rule, or the expression itself.
+    /// The name of the recording rule, or the expression of a panel.
     name: String,
     expression: String,
 }
@@ -30,7 +31,7 @@ struct Watched {
 /// The changes of a fault that have not been observed yet.
 struct Unseen {
     alerts: Vec<String>,
-    /// With the values before.
+    /// Each with its values before the fault.
     changes: Vec<(Watched, BTreeMap<String, f64>)>,
 }
 
@@ -41,7 +42,7 @@ pub(super) struct Watch<'a> {
     alerts: BTreeMap<String, String>,
     watched: Vec<Watched>,
     seen: Mutex<BTreeSet<String>>,
-    /// What did not change, or had changed before its fault.
+    /// Alerts and expressions that did not change, and alerts that held before their fault.
     failures: Mutex<Vec<String>>,
 }
 
@@ -64,7 +65,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The alerts whose expressions hold for long.
+    /// The alerts whose expressions hold for longer than [`CALM_TIMEOUT`].
     pub(super) async fn holding(&self) -> Vec<String> {
         let mut holding = Vec::new();
         for alert in self.alerts.keys() {
@@ -75,11 +76,11 @@ impl<'a> Watch<'a> {
         holding
     }
 
-    /// Whether an alert holds that no fault is there for. Its expression is looked at without the time for which it must hold before it
-    /// fires, so a single slow scrape may raise it for a moment.
+    /// Whether an alert holds without a fault. The test evaluates its expression without the alert's `for` duration, so
+    /// a single slow scrape may raise it for a moment.
     async fn holds_for_long(&self, alert: &str) -> bool {
-        // How fast answers come is up to the machine. Once a usage record is lost, the alert holds for an hour, and one gateway loses
-        // those that the store does not take at once.
+        // The latency of answers depends on the machine. `FacelineUsageLost` holds for an hour after a usage record is
+        // lost, and one gateway loses all records that the store does not accept at once.
         if alert.starts_with("FacelineLatency") || alert == "FacelineUsageLost" {
             return false;
         }
@@ -97,8 +98,8 @@ impl<'a> Watch<'a> {
         !self.prometheus.values(&self.alerts[alert]).await.is_empty()
     }
 
-    /// Makes a fault by `make`, and waits until all that is for it has changed. `meanwhile` is what callers do until then, again and
-    /// again. What does not change is a failure of the test at its end, so that one run shows all of them.
+    /// Injects a fault by `make`, and waits until all of its expected changes have occurred. Callers repeat `meanwhile`
+    /// until then. A missing change fails the test only at its end, so one run shows all of them.
     pub(super) async fn during(
         &self,
         fault: Fault,
@@ -149,7 +150,7 @@ impl<'a> Watch<'a> {
         Unseen { alerts, changes }
     }
 
-    /// Notes what has changed, and returns the rest.
+    /// Records the changes that have occurred, and returns the others.
     async fn observe(&self, unseen: Unseen) -> Unseen {
         let mut rest = Unseen { alerts: Vec::new(), changes: Vec::new() };
         for alert in unseen.alerts {

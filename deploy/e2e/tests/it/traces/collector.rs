@@ -21,7 +21,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
-/// The programs of these tests are slow builds.
+/// Time limit. These tests run slow builds of the programs.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A span, with the resource that it came from.
@@ -81,7 +81,7 @@ impl Collector {
         self.received.lock().unwrap().clone()
     }
 
-    /// The spans of a trace, once those with these names are among them.
+    /// Waits until the spans of a trace include those with these names. Returns all of the trace's spans.
     pub(crate) async fn trace(&self, id: &str, names: &[&str]) -> Vec<Received> {
         let wanted = async {
             loop {

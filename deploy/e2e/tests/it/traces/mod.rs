@@ -24,9 +24,9 @@ use crate::process::{ExclusiveRun, Process, ServerRun};
 
 /// The caller's span.
 const CALLER: &str = "b7ad6b7169203331";
-/// What is exported: every attribute must be listed there.
+/// The documentation of exported data, which must list every attribute.
 const DOCUMENT: &str = include_str!("../../../../../docs/tracing.md");
-/// Times of one machine's clocks, of which one cannot be set back, are compared up to this.
+/// Tolerance for times of different clocks of this machine, in nanoseconds. One of the clocks is monotonic.
 const CLOCK_TOLERANCE: u64 = 5_000_000;
 
 /// A `traceparent` of the trace whose id ends with `trace`.
@@ -54,7 +54,7 @@ fn named<'s>(spans: &'s [Received], name: &str) -> &'s Received {
     first
 }
 
-/// Checks that the spans are one tree below the caller's span, and that a child begins within its parent.
+/// Asserts that the spans form one tree below the caller's span, and that a child begins within its parent.
 fn assert_one_tree(spans: &[Received], root: &str) {
     let by_id: BTreeMap<_, _> = spans.iter().map(|received| (received.id(), received)).collect();
     assert_eq!(by_id.len(), spans.len(), "an id is there twice");
@@ -73,7 +73,7 @@ fn assert_one_tree(spans: &[Received], root: &str) {
     }
 }
 
-/// Checks the worker's part: the stages lie within the span of the delivery, in their order.
+/// Asserts that the worker's stages are within the span of the delivery, in their order.
 fn assert_stages(spans: &[Received], queue: &str, stages: &[&str]) {
     let (sent, job) = (named(spans, &format!("send {queue}")), named(spans, &format!("process {queue}")));
     assert_eq!((sent.service(), job.service()), ("faceline-gateway", "faceline-worker"));
@@ -95,7 +95,7 @@ fn assert_stages(spans: &[Received], queue: &str, stages: &[&str]) {
     assert!(stages.iter().all(|stage| names.any(|name| name == stage)), "{within:#?}");
 }
 
-/// Checks that nothing is exported that the document does not list.
+/// Asserts that the document lists everything that is exported.
 fn assert_documented(spans: &[Received]) {
     let keys: BTreeSet<_> =
         spans.iter().flat_map(|one| one.attributes.keys().chain(one.resource.keys())).collect();
@@ -103,7 +103,7 @@ fn assert_documented(spans: &[Received]) {
     assert!(missing.is_empty(), "docs/tracing.md does not list {missing:?}");
 }
 
-/// Two seconds of a photo that nobody moves.
+/// A recording with two seconds of a photo that does not move.
 async fn video() -> Recording {
     let folder = TempDir::new().unwrap();
     let video = folder.path().join("video.webm");
@@ -233,7 +233,7 @@ async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
         assert_eq!(call.attribute(key), value, "{key}");
     }
 
-    // The client's requests of one capture are all in one trace; its status is asked for several times.
+    // All of the client's requests of one capture are in one trace. The client asks for the status several times.
     let upload = "POST /bioserver-app/v2/bio-sessions/{session}/replay-liveness";
     let (queue, results) = ("faceline.jobs.replay", "process faceline.results");
     let spans = collector.trace(&trace_id(5), &[upload, "run", results, "POST callback"]).await;
@@ -248,7 +248,7 @@ async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
     assert!(exported > 0.0);
     let (code, log) = gateway.terminate().await;
     assert_eq!(code, Some(0), "{log}");
-    // All spans are there: the program has sent the last ones at its end.
+    // The collector has all spans, because the program sends the last ones when it ends.
     let spans = collector.trace(&trace_id(5), &[upload]).await;
     let of_upload = within(&spans, named(&spans, upload));
     let attempts: Vec<_> = of_upload.iter().filter(|one| one.span.name == "POST callback").collect();
@@ -264,7 +264,7 @@ async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
     assert_eq!(traces, [1, 2, 4, 5].map(trace_id).into(), "the others are not recorded");
 }
 
-/// A span and all that is below it.
+/// A span and all of its descendants.
 fn within(spans: &[Received], top: &Received) -> Vec<Received> {
     let mut ids = BTreeSet::from([top.id()]);
     loop {
@@ -281,7 +281,8 @@ fn within(spans: &[Received], top: &Received) -> Vec<Received> {
 #[tokio::test]
 async fn an_unreachable_collector_costs_no_request_and_little_time_at_the_end() {
     let _exclusive = ExclusiveRun::begin().await;
-    // One port is closed, another accepts connections and never answers, and a third one counts those that nobody should make.
+    // One port is closed. Another one accepts connections and never answers. A third one counts connections, of which
+    // there must be none.
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -331,7 +332,7 @@ async fn an_unreachable_collector_costs_no_request_and_little_time_at_the_end() 
         let began = Instant::now();
         let (code, log) = program.terminate().await;
         assert_eq!(code, Some(0), "{log}");
-        // Far below the time for one export.
+        // This is far below the time limit of one export.
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}: {log}", began.elapsed());
     }
     assert!(silent.accept().await.is_ok(), "spans were offered");
