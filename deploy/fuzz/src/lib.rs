@@ -7,14 +7,14 @@
 //!
 //! | target | parses | properties besides "does not panic" |
 //! | --- | --- | --- |
-//! | [`envelope`] | messages of the broker | decoded messages re-encode to the same; only sealed messages open, each in its place |
-//! | [`template`] | templates of callers | only sealed templates open; sealed content of any form is decoded or refused |
+//! | [`envelope`] | messages of the broker | messages re-encode to the same; only sealed ones open, each in its place |
+//! | [`template`] | templates of callers | only sealed ones open; sealed content of any form is decoded or refused |
 //! | [`picture`] | picture files | a decoded picture becomes a JPEG that decodes to the same size |
 //! | [`multipart`] | bodies of requests | parts are within the body; the lengths of chunks do not matter |
 //! | [`jwt`] | tokens of BWS clients | accepted tokens are signed; another JSON reader reads the same claims |
 //! | [`jwe`] | metadata of uploads | metadata opens if and only if it was sealed, and survives a round trip |
 //! | [`media`] | videos of uploads | videos open if and only if they were sealed; the lengths of pieces do not matter |
-//! | [`manifest`] | manifests of operators | an accepted manifest can be written and read again, and names no path outside its folders |
+//! | [`manifest`] | manifests of operators | accepted manifests survive a round trip, and name no path outside their folders |
 //! | [`container`] | video containers, and the stream of the decoder's child process | still pictures and playlists are no videos; blocks are within the stream |
 
 pub mod mutation;

@@ -16,7 +16,7 @@ use crate::process::{Process, ServerRun};
 
 const DOCUMENT: &str = include_str!("../../../../gateway/api/biometric-services.md");
 
-/// A value that must not be readable in any store.
+/// A value that no store may contain as plain text.
 const SECRET: &str = "correlation-in-the-clear";
 
 /// Jobs that a worker has answered.
@@ -41,7 +41,7 @@ fn assert_flow(printed: &[Value]) {
     };
     assert_eq!(session["correlationId"], "891a6728-1ac4-11e7-93ae-92361f002671");
     assert_eq!(reference["friendlyName"], "Presidential portrait");
-    // SHA-256 of the file by an independent program.
+    // SHA-256 of the file, computed by an independent program.
     assert_eq!(reference["digest"], sha256sum("obama.jpg"));
     assert!(reference["quality"].as_i64().unwrap() > 100, "{reference}");
     assert_eq!(faces.as_array().unwrap().len(), 3);
@@ -89,7 +89,7 @@ impl Session {
         serde_json::from_slice(&body).unwrap()
     }
 
-    /// Adds the face in a picture; its path relative to the session.
+    /// Adds the face in a picture. Returns its path relative to the session.
     async fn add(&self, url: &str, picture: &str) -> String {
         let part = reqwest::multipart::Part::bytes(bytes(picture));
         let form = reqwest::multipart::Form::new().part("image", part).text("imageType", "SELFIE");
@@ -151,7 +151,7 @@ async fn a_session_survives_a_restart_and_a_kill() {
         assert_eq!(session.get(&url, "/faces").await, listed);
         assert_eq!(session.get(&url, &format!("{face}/image")).await, (StatusCode::OK, bytes("obama.jpg")));
     }
-    // The session continues to work.
+    // The session still works.
     session.add(&url, "obama2.jpg").await;
     let matches = session.get_json(&url, &format!("{face}/matches")).await;
     assert!(matches[0]["score"].as_f64().unwrap() > 3500.0, "{matches}");
@@ -206,7 +206,7 @@ async fn an_age_is_estimated_and_a_png_compressed_by_real_workers() {
     assert!(jpeg.starts_with(b"\xff\xd8\xff") && jpeg.len() < bytes("astronaut.png").len() / 2);
 }
 
-/// A round-robin balancer: passes each new connection to the next of these addresses.
+/// A round-robin balancer, which forwards each new connection to the next of these addresses.
 pub(crate) async fn in_turn(addresses: Vec<SocketAddr>) -> (String, AbortOnDropHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -254,7 +254,7 @@ async fn two_gateways_and_two_workers_share_sessions_over_redis_and_s3() {
     assert_eq!(session.get(&one_url, &format!("{face}/image")).await, (StatusCode::OK, bytes("obama.jpg")));
     assert!(files(s3.data_dir()) > 0);
 
-    // The value is not readable in Redis or S3.
+    // Neither Redis nor S3 has the value as plain text.
     let picture = bytes("obama.jpg");
     let id = session.path.rsplit_once('/').unwrap().1;
     assert!(anywhere(redis.data_dir(), id.as_bytes()), "this is not where sessions are");
@@ -271,7 +271,7 @@ async fn two_gateways_and_two_workers_share_sessions_over_redis_and_s3() {
     assert!(!keys.contains(id), "{keys}");
 }
 
-/// Files below a folder, without the server's own files.
+/// Number of files below a folder, without the server's own files.
 fn files(folder: &std::path::Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let count = |entry: std::io::Result<std::fs::DirEntry>| {

@@ -1,4 +1,4 @@
-//! The OpenAPI description: the service is checked against it, and its page is used in a browser.
+//! The OpenAPI description: a test checks the service against it, and another uses its page in a browser.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::client::{picture, tool};
 use crate::process::{ExclusiveRun, Process};
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/openapi");
-/// Where the script finds how uploads are encrypted.
+/// Folder with test vectors, from which the script learns the encryption of uploads.
 const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/testdata/replay");
 const CONFORMANCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/conformance.py");
 
@@ -69,7 +69,7 @@ async fn conformance_of_the_service_to_its_description() {
     let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let accounts = accounts(folder.path());
     let accounts = ("accounts.file", accounts.to_str().unwrap());
-    // Each operation is called with a wrong key.
+    // Each operation is called with a wrong key, so the limit on failed logins must be high.
     let failures = ("limits.failed_logins", "1000");
     let settings = [("data_dir", folder.path().to_str().unwrap()), accounts, failures];
     let mut faceline = Process::start("faceline", &settings).await;
@@ -93,7 +93,7 @@ async fn conformance_of_the_service_to_its_description() {
     let output = if cases == CASES {
         command.output().await.unwrap()
     } else {
-        // Run by a person: show the output.
+        // If a person runs the test, it shows the output.
         command
             .stdout(Stdio::inherit())
             .stderr(Stdio::inherit())
