@@ -87,7 +87,7 @@ impl Repository {
     /// Opens the cache `dir`. It checks the files' sizes only; `provision::verify` compares checksums.
     ///
     /// # Errors
-    /// Nothing is installed, the record cannot be used, or a file is missing or has another size.
+    /// No models are installed, the record cannot be used, or a file is missing or has another size.
     pub fn open(dir: &Path) -> Result<Self, RepositoryError> {
         let installed = read_record(dir)?;
         for (path, record) in &installed.files {
@@ -144,7 +144,7 @@ impl Repository {
     /// Reads the liveness calibration that an operator made, `<dir>/liveness-calibrations/<name>.toml`.
     ///
     /// # Errors
-    /// There is no such file, or it is no liveness calibration.
+    /// There is no such file, or it is not a liveness calibration.
     pub fn operators_calibration(&self, name: &str) -> Result<LivenessCalibration, RepositoryError> {
         let path = liveness_calibration_path(&self.dir, name);
         let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {

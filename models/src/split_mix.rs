@@ -1,5 +1,5 @@
-//! Pseudorandom numbers that are the same on every machine and in every version: published error rates and the tables of
-//! `reference/` depend on them.
+//! Pseudorandom numbers that are the same on every machine and in every version: published error rates and the tables
+//! of `reference/` depend on them.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014), which passes BigCrush.
 /// The code is here because a new release of a library could change the sequence.

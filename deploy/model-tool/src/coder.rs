@@ -26,7 +26,8 @@ pub(crate) fn threads() -> usize {
     available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Codes a data set on all cores, with a progress bar on standard error. Each picture gets a black border of `pad` pixels first.
+/// Codes a data set on all cores, with a progress bar on standard error. Each picture gets a black border of `pad`
+/// pixels first.
 pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>, pad: u32) -> anyhow::Result<Coded> {
     let folder = Folder::list(dataset, fold)?;
     let models = models(config)?;

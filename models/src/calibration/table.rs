@@ -37,8 +37,9 @@ const SHIPPED: [Shipped; 2] = [
 
 /// A monotone table of cosine similarity and log10 of the false acceptance rate, linear between its knots.
 ///
-/// It covers similarities from -1 (rate 1) to 1. Observed knots have a confidence interval. Beyond them the table follows the
-/// tail of an extreme-value law for some decades. Its last piece is a straight line, so scores keep growing with similarity.
+/// It covers similarities from -1 (rate 1) to 1. Observed knots have a confidence interval. Beyond them the table
+/// follows the tail of an extreme-value law for some decades. Its last piece is a straight line, so scores keep growing
+/// with similarity.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -136,8 +137,8 @@ impl Calibration {
         &self.name
     }
 
-    /// log10 of the false acceptance rate at a cosine similarity, from 0 down to below -17. Unlike [`Self::far`] it has no floor.
-    /// NaN counts as a similarity of -1.
+    /// log10 of the false acceptance rate at a cosine similarity, from 0 down to below -17. Unlike [`Self::far`] it has
+    /// no floor. NaN counts as a similarity of -1.
     #[must_use]
     pub fn log10_far(&self, similarity: f32) -> f64 {
         let similarity = if similarity.is_nan() { -1.0 } else { f64::from(similarity).clamp(-1.0, 1.0) };

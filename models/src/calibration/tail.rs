@@ -6,7 +6,8 @@ use crate::evaluation::Histogram;
 /// excesses to follow the limit law, and large enough to be measured well.
 const RATE: f64 = 1e-3;
 
-/// Minimum number of pairs of a fit. Where [`RATE`] leaves fewer, the tail begins at a higher rate, up to [`HIGHEST_RATE`].
+/// Minimum number of pairs of a fit. Where [`RATE`] leaves fewer, the tail begins at a higher rate, up to
+/// [`HIGHEST_RATE`].
 const PAIRS: f64 = 1000.0;
 
 /// Highest rate at which a tail may begin.

@@ -67,7 +67,8 @@ fn piece(mean: f64) -> (usize, f64) {
     (piece, (mean - MEANS[piece]) / (MEANS[piece + 1] - MEANS[piece]))
 }
 
-/// Normal equations of least squares. A face touches two neighbouring points, so the matrix is symmetric and tridiagonal.
+/// Normal equations of least squares. A face touches two neighbouring points, so the matrix is symmetric and
+/// tridiagonal.
 #[derive(Default)]
 struct Equations {
     diagonal: [f64; MEANS.len()],

@@ -24,7 +24,7 @@ impl AgeIndex {
     /// Reads the list of all pictures, or of a fold of them.
     ///
     /// # Errors
-    /// An unreadable file, a list without the columns or without pictures, or a value that is no age of a person.
+    /// An unreadable file, a list without the columns or without pictures, or a value that is not a person's age.
     pub fn read(root: &Path, fold: Option<Fold>) -> Result<Self, IndexError> {
         let path = root.join(INDEX);
         let rows = index::read(&path, "age", &["person"])?;

@@ -161,7 +161,8 @@ impl AttackErrors {
         judged.max_by(|one, other| one.1.total_cmp(&other.1))
     }
 
-    /// The DET curve from the lowest threshold to the highest: APCER falls, BPCER rises. Empty unless there are scores of both kinds.
+    /// The DET curve from the lowest threshold to the highest: APCER falls, BPCER rises. Empty unless there are scores
+    /// of both kinds.
     #[must_use]
     pub fn det(&self) -> Vec<DetPoint> {
         let mut thresholds: Vec<f32> = self.scores().collect();

@@ -4,7 +4,8 @@ use statrs::distribution::{Beta, ContinuousCDF as _, Normal};
 
 use super::bootstrap::Interval;
 
-/// The 95 % interval of a proportion after `errors` of `trials` independent trials (Clopper and Pearson, 1934). `None` without trials.
+/// The 95 % interval of a proportion after `errors` of `trials` independent trials (Clopper and Pearson, 1934). `None`
+/// without trials.
 ///
 /// At its lower end, `errors` or more have a probability of 2.5 %. At its upper end, `errors` or fewer have. Both ends
 /// are quantiles of beta distributions.

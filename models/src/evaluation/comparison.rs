@@ -79,8 +79,8 @@ impl GenuinePairs {
         self.rate_below_of(&vec![1; self.0.len()], threshold)
     }
 
-    /// The 95 % confidence interval of the false non-match rate at a false match rate, over the people that are drawn. The
-    /// threshold is computed anew for each sample. `None` without pairs.
+    /// The 95 % confidence interval of the false non-match rate at a false match rate, over the people that are drawn.
+    /// The threshold is computed anew for each sample. `None` without pairs.
     #[must_use]
     pub fn interval(
         &self,

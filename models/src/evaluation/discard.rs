@@ -1,4 +1,5 @@
-//! The error-versus-discard characteristic of ISO/IEC 29794-1: how error rates fall when the worst pictures are discarded.
+//! The error-versus-discard characteristic of ISO/IEC 29794-1: how error rates fall when the worst pictures are
+//! discarded.
 
 use super::comparison::Genuine;
 

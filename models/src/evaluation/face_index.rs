@@ -18,7 +18,7 @@ impl FaceIndex {
     /// Reads the list, or the folder.
     ///
     /// # Errors
-    /// An unreadable file or folder, a list without the columns, a value that is no number, or no pictures.
+    /// An unreadable file or folder, a list without the columns, a value that is not a number, or no pictures.
     pub fn read(root: &Path) -> Result<Self, IndexError> {
         let list = root.join(INDEX);
         if !list.is_file() {

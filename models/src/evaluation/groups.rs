@@ -35,8 +35,8 @@ impl Groups {
     /// Reads the file.
     ///
     /// # Errors
-    /// The file cannot be read, has no column `person` or no other column, a row has another length than the first line, or a
-    /// person has two rows.
+    /// The file cannot be read, has no column `person` or no other column, a row has another length than the first
+    /// line, or a person has two rows.
     pub fn read(path: &Path) -> Result<Self, IndexError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| IndexError::Read { path: path.to_owned(), source })?;

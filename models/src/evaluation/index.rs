@@ -51,8 +51,8 @@ pub(super) struct Row {
 
 /// Reads the columns `path` and `column` of the list at `index`, and those columns of `optional` that the list has.
 ///
-/// The file is comma-separated text (RFC 4180) in UTF-8, with or without a byte order mark. Its first line names the columns;
-/// other columns and blank lines are skipped.
+/// The file is comma-separated text (RFC 4180) in UTF-8, with or without a byte order mark. Its first line names the
+/// columns; other columns and blank lines are skipped.
 ///
 /// # Errors
 /// An unreadable file, a missing column, or a row of another length than the first line.

@@ -1,5 +1,5 @@
-//! Error rates over labelled pictures: of verification (ISO/IEC 19795-1: FMR and FNMR), of estimated ages, and of presentation
-//! attack detection (ISO/IEC 30107-3).
+//! Error rates over labelled pictures: of verification (ISO/IEC 19795-1: FMR and FNMR), of estimated ages, and of
+//! presentation attack detection (ISO/IEC 30107-3).
 
 mod age_errors;
 mod age_fit;

@@ -122,8 +122,8 @@ impl Manifest {
     /// The table from similarity to false acceptance rate of the embedding that the manifest names.
     ///
     /// # Errors
-    /// The manifest has no embedding, its table is neither in the manifest nor one that ships, or the one that ships was
-    /// measured for another algorithm.
+    /// The manifest has no embedding, its table is neither in the manifest nor one that ships, or the one that ships
+    /// was measured for another algorithm.
     pub fn calibration(&self) -> Result<Calibration, CalibrationError> {
         let Some(Output::Embedding { calibration, algorithm, .. }) =
             self.model(Role::Embedding).map(|model| &model.output)

@@ -1,7 +1,7 @@
 //! The manifest: the models with their sources, inputs and outputs.
 //!
-//! To use another ONNX file, an operator edits the manifest. The code need not change if these terms can describe the model's
-//! input and output.
+//! To use another ONNX file, an operator edits the manifest. The code need not change if these terms can describe the
+//! model's input and output.
 
 #[cfg(test)]
 mod age_chip_tests;

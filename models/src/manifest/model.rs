@@ -120,10 +120,11 @@ impl Model {
 pub enum Conversion {
     /// Makes the leading axis of inputs and outputs a parameter, for batches of several faces.
     DynamicBatch,
-    /// Replaces `PRelu` by `Max` and arithmetic, which ONNX Runtime computes without branches. Rounds as the original does.
+    /// Replaces `PRelu` by `Max` and arithmetic, which ONNX Runtime computes without branches. Rounds as the original
+    /// does.
     PreluToMax,
-    /// Replaces `PRelu` by two depthwise 1x1 convolutions, which keep ONNX Runtime's blocked layout. Faster than `Max` where the
-    /// number of channels is a multiple of 16, and equal to the original except for rounding.
+    /// Replaces `PRelu` by two depthwise 1x1 convolutions, which keep ONNX Runtime's blocked layout. Faster than `Max`
+    /// where the number of channels is a multiple of 16, and equal to the original except for rounding.
     PreluToConv,
     /// Sets weights below 1e-15 to zero. This avoids subnormal products, which processors compute slowly.
     FlushNegligible,

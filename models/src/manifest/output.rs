@@ -34,7 +34,8 @@ pub enum Output {
         algorithm: String,
         /// Version of the templates with this embedding.
         template_version: u32,
-        /// Calibration table of this embedding: one of the manifest's `calibrations`, or one that ships with this crate.
+        /// Calibration table of this embedding: one of the manifest's `calibrations`, or one that ships with this
+        /// crate.
         calibration: String,
         /// Factor that scales the length of this network's raw vectors to that of the shipped embedding. Face search
         /// and quality judge the length, and each network has an arbitrary scale.

@@ -124,7 +124,8 @@ fn fit(graph: &mut GraphProto, chain: &Chain) {
                 }
             }
             _ => {
-                // At the border a depthwise convolution includes its padding, so a constant other than 0 does not stay constant.
+                // At the border a depthwise convolution includes its padding, so a constant other than 0 does not stay
+                // constant.
                 let zero = known_zero(&values(graph, node, 1).unwrap_or_default(), channels);
                 for ((value, zero), bias) in constant.iter_mut().zip(zero).zip(bias(graph, node)) {
                     *value = (zero || *value == Some(0.0)).then_some(bias);

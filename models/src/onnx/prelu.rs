@@ -27,11 +27,12 @@ pub(super) fn to_max(graph: &mut GraphProto) -> Result<(), ConversionError> {
     })
 }
 
-/// Replaces each `PRelu` by `slope * x + Relu((1 - slope) * x)`, with depthwise 1x1 convolutions for the multiplications.
+/// Replaces each `PRelu` by `slope * x + Relu((1 - slope) * x)`, with depthwise 1x1 convolutions for the
+/// multiplications.
 ///
-/// ONNX Runtime fuses `Relu` and `Add` into them and keeps its blocked layout (NCHWc) from one convolution to the next. `Mul`
-/// and `Max` would cost a reordering before and after. The result differs from `PRelu` by rounding. Where a slope exceeds 1,
-/// the form is `slope * x + (1 - slope) * Relu(x)`.
+/// ONNX Runtime fuses `Relu` and `Add` into them and keeps its blocked layout (NCHWc) from one convolution to the next.
+/// `Mul` and `Max` would cost a reordering before and after. The result differs from `PRelu` by rounding. Where a slope
+/// exceeds 1, the form is `slope * x + (1 - slope) * Relu(x)`.
 pub(super) fn to_conv(graph: &mut GraphProto) -> Result<(), ConversionError> {
     replace(graph, |rewrite| {
         let channels = rewrite.channels()?;

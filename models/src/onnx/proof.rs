@@ -40,7 +40,8 @@ pub trait GraphRunner {
 pub struct Proof {
     /// Largest difference for a single face.
     pub single: f32,
-    /// Largest difference of a row of a batch from the original's result for that face; 0 where the batch axis is fixed.
+    /// Largest difference of a row of a batch from the original's result for that face; 0 where the batch axis is
+    /// fixed.
     pub batch: f32,
     /// Largest difference from the outputs of another implementation; `None` where the model has no such table.
     pub reference: Option<f32>,

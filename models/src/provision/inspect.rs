@@ -51,7 +51,7 @@ impl fmt::Display for Fault {
 /// Reads every file of the installation in `dir` and compares its SHA-256. Returns all faults.
 ///
 /// # Errors
-/// Nothing is installed, or the record cannot be used.
+/// No models are installed, or the record cannot be used.
 pub fn verify(dir: &Path) -> Result<Vec<Fault>, ProvisionError> {
     let installed = read_record(dir)?;
     let faults = installed.files.into_iter().map(|(path, record)| (path, record.sha256)).filter_map(

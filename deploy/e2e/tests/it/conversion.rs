@@ -26,8 +26,8 @@ fn node(op: &str, name: &str, inputs: &[&str], attributes: &Value) -> Value {
     json!({ "name": name, "op": op, "input": inputs, "attr": attributes })
 }
 
-/// Converts a graph of these nodes over a picture of `height` x `width` x `channels`, whose last node is the output. Runs it on
-/// each item and on all items as a batch. Items have their channels first.
+/// Converts a graph of these nodes over a picture of `height` x `width` x `channels`, whose last node is the output.
+/// Runs it on each item and on all items as a batch. Items have their channels first.
 fn run(
     [height, width, channels]: [usize; 3],
     nodes: &[Value],

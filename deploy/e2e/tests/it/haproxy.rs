@@ -21,7 +21,8 @@ pub(crate) struct HaProxy {
 }
 
 impl HaProxy {
-    /// Starts HAProxy with these lines in the sections `defaults`, `frontend` and `backend`, and waits until it serves `/livez`.
+    /// Starts HAProxy with these lines in the sections `defaults`, `frontend` and `backend`, and waits until it serves
+    /// `/livez`.
     pub(crate) async fn start(defaults: &str, frontend: &str, backend: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let port = free_port();

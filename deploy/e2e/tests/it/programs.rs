@@ -23,8 +23,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
     program
 }
 
-/// A source file of a program that has changed since it was built, and before `start`. Cargo lists the sources in a file
-/// beside the program.
+/// A source file of a program that has changed since it was built, and before `start`. Cargo lists the sources in a
+/// file beside the program.
 fn newer_source(program: &Path, start: SystemTime) -> Option<PathBuf> {
     let built = fs::metadata(program).and_then(|file| file.modified()).unwrap();
     let list = fs::read_to_string(program.with_extension("d")).unwrap();

@@ -116,7 +116,8 @@ impl Prometheus {
         write_targets(&targets_file(self.folder.path(), name), addresses);
     }
 
-    /// The present value of an expression: a number for each set of labels. NaN (no observation, divided by none) is no number.
+    /// The present value of an expression: a number for each set of labels. NaN, which results without observations,
+    /// does not count.
     pub(crate) async fn values(&self, expression: &str) -> BTreeMap<String, f64> {
         let data = self.get("query", &[("query", expression)]).await;
         let samples = data["result"].as_array().unwrap();

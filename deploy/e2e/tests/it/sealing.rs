@@ -1,4 +1,5 @@
-//! The sealing keys of running processes, over RabbitMQ: a rotation under load, and gateways and workers with different keys.
+//! The sealing keys of running processes, over RabbitMQ: a rotation under load, and gateways and workers with different
+//! keys.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -68,7 +68,8 @@ impl Crowd {
         location
     }
 
-    /// A caller that creates, reads and deletes sessions and faces. Some of its requests are for sessions that do not exist.
+    /// A caller that creates, reads and deletes sessions and faces. Some of its requests are for sessions that do not
+    /// exist.
     async fn call(self: Arc<Self>) -> Answers {
         let mut answers = Answers::new();
         let request = |method: Method, path: String| {

@@ -8,7 +8,7 @@ use faceline_worker::pipeline::Pipeline;
 use faceline_worker::video::{DecodeError, Decoder, MemoryFile, SamplingPlan};
 use faceline_worker::{MeasuredClip, measure_clip, measure_frames};
 
-/// Measures a video file, or the frames in a folder; `None` if the file is no video that can be decoded.
+/// Measures a video file, or the frames in a folder. `None` if the file cannot be decoded as a video.
 pub(super) fn measure(
     pipeline: &mut Pipeline,
     decoder: &Decoder,

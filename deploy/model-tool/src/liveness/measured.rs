@@ -208,7 +208,7 @@ fn field(text: &str) -> String {
     }
 }
 
-/// Examines a picture; `None` if the file is no picture that can be decoded.
+/// Examines a picture. `None` if the file cannot be decoded as a picture.
 fn examine(pipeline: &mut Pipeline, path: &Path) -> anyhow::Result<Option<ExaminedPicture>> {
     let live = vec![Bytes::from(std::fs::read(path)?)];
     let asked = Examination { live, photo: None, liveness: true, challenge: Vec::new() };

@@ -15,7 +15,7 @@ pub(crate) enum QueueError {
     /// The management API cannot be used.
     #[error("{0}; correct broker.management_url, or leave it out")]
     Management(#[from] ManagementError),
-    /// There is no dead letter of a job that was named.
+    /// A named job has no dead letter.
     #[error("there is no dead letter of the job {0}")]
     Unknown(uuid::Uuid),
     /// Some letters were not published again; the output says why.

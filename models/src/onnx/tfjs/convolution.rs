@@ -7,8 +7,8 @@ use super::topology::Node;
 use crate::onnx::error::ConversionError;
 
 impl Builder {
-    /// TensorFlow's kernels are height x width x inputs x outputs. In a depthwise kernel the last axis has the outputs of one
-    /// input.
+    /// TensorFlow's kernels are height x width x inputs x outputs. In a depthwise kernel the last axis has the outputs
+    /// of one input.
     pub(super) fn convolution(
         &mut self,
         node: &Node,

@@ -1,8 +1,9 @@
 //! Converts graph models of TensorFlow.js to ONNX.
 //!
-//! A graph model is a JSON file (`model.json`: a frozen TensorFlow graph and a list of its weights) and a file with the weights'
-//! values. TensorFlow's pictures are N x height x width x channels, those of ONNX N x channels x height x width. The conversion
-//! transposes the weights, so the converted graph takes channels first and transposes nothing when it runs.
+//! A graph model is a JSON file (`model.json`: a frozen TensorFlow graph and a list of its weights) and a file with the
+//! weights' values. TensorFlow's pictures are N x height x width x channels, those of ONNX N x channels x height x
+//! width. The conversion transposes the weights, so the converted graph takes channels first and transposes nothing
+//! when it runs.
 
 mod builder;
 mod convolution;
@@ -30,8 +31,8 @@ pub struct TfjsModel<'a> {
 /// manifest's outputs are left out. The conversion is deterministic to the byte.
 ///
 /// # Errors
-/// The JSON is not a graph model, the weights do not fit it, an operation is not supported, or input and outputs are not those
-/// of the manifest.
+/// The JSON is not a graph model, the weights do not fit it, an operation is not supported, or input and outputs are
+/// not those of the manifest.
 pub fn import(model: TfjsModel<'_>, input: &Input, output: &Output) -> Result<Vec<u8>, ConversionError> {
     let document = Document::parse(model.topology)?;
     let constants = weights::read(&document, model.weights)?;

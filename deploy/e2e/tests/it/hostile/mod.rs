@@ -77,7 +77,8 @@ impl AttackedService {
         assert_eq!(answer.status, 200, "after {after}: {answer:?}");
     }
 
-    /// Asserts that all answers were right, that peak memory was bounded, and that the service still works and ends cleanly.
+    /// Asserts that all answers were right, that peak memory was bounded, and that the service still works and ends
+    /// cleanly.
     async fn assert_unharmed(mut self, family: &str, max_memory_bytes: usize) {
         assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
         self.assert_serves(family).await;

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use crate::callback_receiver::CallbackReceiver;
 use crate::client::{Caller, bytes};
 
-/// Requests of each kind: answered, refused for their content, refused for their credential, about sessions, about liveness.
+/// Requests of each kind: answered, refused for their content, refused for their credential, about sessions, about
+/// liveness.
 pub(super) async fn mixed_load(url: &str) {
     let (client, caller) = (Client::new(), Caller::new(url));
     let picture = bytes("obama.jpg");
