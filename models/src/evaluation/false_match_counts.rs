@@ -152,8 +152,8 @@ mod tests {
         assert_eq!(false_matches.intervals(&BootstrapSamples::new(3))[1], None);
     }
 
-    /// The number of runs in which the interval contains the true rate. In the model, each person has an own degree of
-    /// resemblance to others.
+    /// The number of runs in which the interval contains the true rate. In the model, each person has a personal degree
+    /// of resemblance to others.
     fn coverage(people: usize, spread: f64, threshold: f64, true_rate: f64) -> usize {
         let worlds = 100;
         (0..worlds)

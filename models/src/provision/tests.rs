@@ -19,8 +19,7 @@ use crate::manifest::{Conversion, Manifest, Package, Registry};
 use crate::onnx::{GraphRunner, RunnerError, Tensor, TfjsModel, convert, import, test_model};
 use crate::{Repository, RepositoryError};
 
-/// Answers every graph with its own input. For the converted graph, which has a batch axis of any length, it adds
-/// `error`.
+/// Answers every graph with its own input. It adds `error` for the converted graph, whose batch axis has any length.
 struct Echo {
     error: f32,
 }

@@ -136,8 +136,7 @@ fn program_with(name: &str, environment: &BTreeMap<String, String>) -> Command {
     command
 }
 
-/// Asserts that a program accepts the settings in `environment`, and that its `probe` asks the operators' listener at
-/// `admin`.
+/// Asserts that a program accepts the settings in `environment`, and that its `probe` asks the listener at `admin`.
 fn assert_taken(name: &str, environment: &BTreeMap<String, String>, admin: &str) {
     let output = run(program_with(name, environment).arg("probe"));
     let shown = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -20,13 +20,11 @@ use crate::client::{bytes, tool};
 use crate::process::{Process, ServerRun};
 use crate::programs::program;
 
-/// Time that a gateway has beyond the longest deadline, to answer requests in progress. The other test compares it with
-/// a gateway's log.
+/// Time beyond the longest deadline in which a gateway answers requests. The other test compares it with the log.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 /// Maximum time in which a worker closes its connections to the broker.
 const CLOSING: Duration = Duration::from_secs(2);
-/// Minimum grace period of a pod beyond the longest shutdown: time to write usage records, and to be scheduled on a
-/// busy node.
+/// Minimum grace period beyond the longest shutdown, to write usage records and to be scheduled on a busy node.
 const ROOM: Duration = Duration::from_secs(5);
 const MIB: u64 = 1 << 20;
 /// Describes the face in a picture.
@@ -214,8 +212,7 @@ async fn brokers_hold_what_their_queues_may() {
     assert!(disk.parse::<u64>().unwrap() * 1_000_000_000 > queues);
 }
 
-/// The programs of pods as the manifest starts them: with their environment and rights, and with a folder in place of
-/// `/`.
+/// The programs of pods as the manifest starts them: with their environment and rights, and a folder in place of `/`.
 struct Pods {
     objects: Vec<Value>,
     root: TempDir,

@@ -238,9 +238,8 @@ async fn without_workers_each_bound_is_reached_and_told_apart() {
     assert_eq!(queue.process.metric(IN_FLIGHT).await, 0.0);
 }
 
-/// Asserts that a refusal takes less than a quarter of a job's CPU time, which is at least 12 ms: the gateway reads,
-/// hashes and publishes nothing for it. The gateway of the tests is not optimised, and takes 1 ms on a busy machine. An
-/// optimised one took 0.02 ms.
+/// Asserts that a refusal takes less than a quarter of a job's CPU time (at least 12 ms): nothing is read, hashed or
+/// published for it. The unoptimised gateway of the tests takes 1 ms on a busy machine, and an optimised one 0.02 ms.
 async fn assert_cheap_to_refuse(gateway: &mut Gateway) {
     const REFUSALS: u32 = 2000;
     let held = Upload::begin(gateway.address, 1_500_000, Framing::Length).await;
@@ -410,8 +409,7 @@ async fn a_flood_of_large_bodies_stays_within_its_budget() {
     assert_eq!(gateway.refused("no_worker").await, held + 1.0);
 }
 
-/// One caller of the test below. Returns the status of the first try, and of the second one if the caller obeys
-/// `Retry-After`.
+/// One caller of the test below: the status of the first try, and of the second one if the caller obeys `Retry-After`.
 async fn try_twice(address: SocketAddr, number: usize, obeys: bool) -> (u16, Option<u16>) {
     let picture = vec![7; 1000 + number % 5000];
     let first = post(address, &picture).await;

@@ -38,8 +38,7 @@ use crate::raw::{Framing, Upload};
 const WORKERS: &str = "faceline-worker";
 /// Number of jobs that hang at the same time.
 const FLOOD: usize = 200;
-/// Number of sessions that end at the same time. Their failing rows must be nine tenths of all rows, and on a slow
-/// machine the load before lasts longer.
+/// Number of sessions that end together. Their failing rows must be nine tenths of all, also after a long, slow load.
 const SESSIONS: usize = 800;
 /// Number of callers that create and delete sessions at the same time.
 const CALLERS: usize = 100;
