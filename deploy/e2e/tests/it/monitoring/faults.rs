@@ -329,7 +329,7 @@ async fn other_keys(site: &Site, watch: &Watch<'_>) {
 }
 
 /// Replaces the folder of objects with a link to itself, so the pictures of ended sessions cannot be deleted.
-async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
+async fn objects_unreachable(site: &Site, watch: &Watch<'_>, url: &str) {
     let client = Client::new();
     let (objects, away) = (site.path("objects"), site.path("objects-away"));
     let end_sessions = async {
