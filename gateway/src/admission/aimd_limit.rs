@@ -46,7 +46,7 @@ pub(super) struct AimdLimit {
     max_jobs: f64,
     /// The present limit, in jobs. The fraction carries the small increases.
     limit_jobs: f64,
-    /// Whether the limit refused a request since the last answer.
+    /// Whether the limit refused a request since the last answer whose wait was within the target.
     was_binding: bool,
     /// The last time when a request was refused because too many were in flight.
     refused_at: Option<Instant>,

@@ -2,8 +2,8 @@
 
 use faceline_shared::broker::Queue;
 
-/// The subject of a job. Videos wait in a queue of their own and take a hundred times as long as pictures, so the wait
-/// of one class says nothing about the wait of the other.
+/// The kind of media in a job. Videos wait in a queue of their own and take a hundred times as long as pictures, so the
+/// wait of one class says nothing about the wait of the other.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum JobClass {
     /// Pictures.

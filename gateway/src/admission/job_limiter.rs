@@ -26,7 +26,7 @@ const BUSY_WAIT_DIVISOR: u32 = 4;
 /// A job is admitted if it is expected to wait for at most this fraction of its deadline. The rest is for its service,
 /// and for gateways that share the queue and know nothing of each other.
 const MAX_EXPECTED_WAIT: f64 = 0.5;
-/// At least this many jobs may be in flight, however slow the workers are: with fewer, free workers would go unnoticed.
+/// Slow workers do not lower the limit below this many jobs: with fewer in flight, free workers would go unnoticed.
 const MIN_JOBS: usize = 4;
 /// Capacity in jobs per second that is assumed before the first answer.
 const UNKNOWN_CAPACITY: f64 = 10.0;
