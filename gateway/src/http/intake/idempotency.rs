@@ -112,8 +112,8 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     }
 }
 
-/// Stores the answer for retries: for a day if something was created, for a minute if the request was refused. An
-/// answer that asks for a retry is not stored: the claim ends instead.
+/// Stores the answer for retries: for a day if something was created, for a minute if the request was refused. Answers
+/// 429 and 5xx are not stored: the claim ends instead, so the caller can retry.
 async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response> {
     let status = response.status();
     if status == StatusCode::TOO_MANY_REQUESTS {

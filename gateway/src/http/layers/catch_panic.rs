@@ -13,7 +13,7 @@ use crate::http::family::Family;
 
 pub(in crate::http) async fn catch_panic(request: Request, next: Next) -> Response {
     let family = Family::of_request(request.uri().path(), request.headers());
-    // What the handler owned is dropped with it. Shared state is behind locks whose poisoning is ignored.
+    // A panic drops everything that the handler owned. Shared state is behind locks whose poisoning is ignored.
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {

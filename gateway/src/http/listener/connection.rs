@@ -37,7 +37,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Time that an HTTP/1.1 connection beyond its maximum age has for one more request, whose answer announces the end.
 /// Closing it between two requests would lose a request that is in transit, and proxies do not repeat a POST.
 const AGED_GRACE: Duration = Duration::from_secs(5);
-/// TCP sends a keepalive probe after this time without traffic, and further ones every [`KEEPALIVE_INTERVAL`].
+/// TCP sends a keepalive probe after this time without traffic. While the peer does not answer, it sends further ones
+/// every [`KEEPALIVE_INTERVAL`].
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Each connection's maximum age is multiplied by a random factor of this range, so connections that were opened

@@ -111,9 +111,9 @@ where
 {
     /// Sends the headers together with the part of the body that is ready. A task of its own sends the rest.
     ///
-    /// The connection's own task calls this, because it cannot write the headers alone meanwhile. curl ends its stream as
-    /// soon as it reads the headers of a refusal. h2 resets a stream that ends before its announced length, and a reset
-    /// discards a body that is not written yet.
+    /// The connection's own task calls this, because it cannot write the headers alone meanwhile. curl ends its stream
+    /// as soon as it reads the headers of a refusal. h2 resets a stream that ends before its announced length, and a
+    /// reset discards a body that is not written yet.
     pub(super) fn send(self) {
         let mut sending = Box::pin(async move {
             if let Err(error) = send(self.response, self.respond).await {

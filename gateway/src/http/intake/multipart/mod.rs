@@ -19,9 +19,9 @@ use crate::fault::Fault;
 const MAX_PARTS: usize = 100;
 /// Maximum bytes of a part that is not a picture.
 const MAX_TEXT_BYTES: usize = 128 << 10;
-/// From this size on, the buffer of a part reserves the address space for the largest part. Reserved space takes
-/// memory only where it is written to. A buffer that grows step by step leaves its previous allocations behind, which
-/// would be half as much again as was admitted.
+/// Size in bytes at which the buffer of a picture, in a body of unknown length, reserves the address space for the
+/// largest picture. Reserved space takes memory only where it is written to. A buffer that grows step by step leaves
+/// its previous allocations behind, which would be half as much again as was admitted.
 const LARGE_PART_BYTES: usize = 1 << 20;
 
 /// Reads a whole body. `length` is its size in bytes, where the caller sends it.
