@@ -1,4 +1,4 @@
-//! Exports the age of the oldest job of each queue that has no answer yet.
+//! Exports, for each queue, the age of the oldest job that has no answer yet.
 
 use faceline_shared::broker::Queue;
 use prometheus::core::{Collector, Desc};

@@ -39,7 +39,7 @@ const RETRIES: Backoff = Backoff::BACKGROUND;
 /// Time for which a result is kept while a store is unavailable, before it goes back to the queue. The broker's own
 /// limit is far above.
 const RETRY_TIME: Duration = Duration::from_mins(5);
-/// Time for which results are worked on after a shutdown.
+/// Time for which results are still worked on after a shutdown has begun.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(10);
 /// Pause before a result that this gateway cannot read goes back, so it does not circulate at full speed.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
@@ -217,7 +217,7 @@ impl ResultConsumer {
         Ok((envelope, name))
     }
 
-    /// Stores the data of a living person that the status shows, and ends the replay.
+    /// Ends the replay. If it succeeded, first stores the best image and the face that its status reports.
     async fn end(
         &self,
         name: &SessionName,
@@ -292,8 +292,8 @@ impl ResultConsumer {
         Ok(Kept::Image(Box::new(kept)))
     }
 
-    /// Removes the best image and the face that an attempt has stored while another result of the job, or its
-    /// deadline, ended the replay. Callers do not expect a face in the session that the replay's end does not name.
+    /// Removes the best image and the face that an attempt may have stored while another result of the job, or its
+    /// deadline, ended the replay without them. Callers do not expect a face that the replay's end does not name.
     async fn retract_unnamed(
         &self,
         name: &SessionName,

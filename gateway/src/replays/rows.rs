@@ -50,7 +50,7 @@ pub(crate) struct Callback {
     pub(crate) session: Uuid,
     /// The receiver's URL.
     pub(crate) url: String,
-    /// End of the session by the clock of the gateway that created it. A session that does not exist before this time
+    /// End of the session by the clock of the gateway that created it. A session that no longer exists before this time
     /// was deleted.
     pub(crate) session_expires: Timestamp,
     /// Number of failed attempts since the row was written or last replayed.

@@ -98,7 +98,7 @@ impl Usage {
         true
     }
 
-    /// Logs the number of undelivered records at the end of the process.
+    /// Logs the undelivered records at the end of the process, and counts those in memory as lost.
     async fn report_rest(&self, unfinished: Option<Delivery>) {
         let (mut kept, mut lost) = (0, 0);
         let mut next = unfinished;

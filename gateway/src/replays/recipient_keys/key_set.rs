@@ -43,7 +43,7 @@ impl KeySet {
         &self,
         now: OffsetDateTime,
     ) -> impl Iterator<Item = (KeyStatus, OffsetDateTime, &RecipientKey)> {
-        // If the time of no key has come, devices get the earliest one.
+        // Until the time of the first key has come, devices get that key.
         let last = self.keys.len() - 1;
         let active = self.offered_from.iter().position(|&from| from <= now).unwrap_or(last);
         self.keys.iter().zip(&self.offered_from).enumerate().map(move |(at, (key, &from))| {

@@ -12,7 +12,7 @@ use crate::fault::{BusyCause, Fault};
 const FIRST_ESTIMATE: Duration = Duration::from_secs(10);
 /// Weight of the newest measurement in the mean.
 const WEIGHT: f64 = 0.1;
-/// Interval at which the broker is asked for the queue's depth, at most.
+/// Time for which a known depth of the queue is used before the broker is asked again.
 const DEPTH_MAX_AGE: Duration = Duration::from_secs(1);
 /// Time limit for the broker's answer.
 const DEPTH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl JudgingCapacity {
         Err(Fault::busy(BusyCause::Wait, excess.clamp(Duration::from_secs(1), MAX_RETRY_AFTER)))
     }
 
-    /// The depth of the queue; `None` if the broker does not answer in time.
+    /// The depth of the queue; `None` if the broker does not report it in time.
     async fn depth(&self, broker: &SharedBroker) -> Option<Depth> {
         let mut known = self.depth.lock().await;
         if let Some((asked, depth)) = *known

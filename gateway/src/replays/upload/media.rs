@@ -35,7 +35,7 @@ pub(crate) trait MediaSource: Send {
 /// Receives media under a claim, and submits it.
 ///
 /// # Errors
-/// Those of [`Replays::receive_upload`]. The replay then waits for an upload again, and its object is deleted.
+/// Those of [`Replays::receive_upload`]. The replay then waits for an upload again, and the upload's object is deleted.
 pub(super) async fn receive(
     replays: &Arc<Replays>,
     mut claim: Claim,
