@@ -1,8 +1,8 @@
 //! The gateway of Faceline: the callers' APIs over HTTP and gRPC, authentication, admission control, and the jobs for
 //! the workers.
 //!
-//! - [`command`] has the commands `keys`, `sealing`, `signing`, `usage` and `callbacks`; `gateway` builds everything
-//!   below from the settings, and runs and drains it.
+//! - [`command`] has the commands of the programs that contain a gateway; `gateway` builds everything below from the
+//!   settings, and runs and drains it.
 //! - [`http`] listens, and passes each request through its layers. [`accounts`] checks the credential, and
 //!   [`admission`] admits the request (rate limits, AIMD concurrency limit). [`request`] and [`usage`] keep the facts
 //!   about the request.

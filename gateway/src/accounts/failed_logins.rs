@@ -13,7 +13,7 @@ use crate::fault::{BusyCause, Fault};
 
 /// A failure is forgotten after this time.
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
-/// After a correct password, a user counts as known at an address for this time, or at most twice as long.
+/// After a correct password, a user counts as known at an address for one to two times this duration.
 const KNOWN_WINDOW: Duration = Duration::from_hours(12);
 /// Maximum entries in one of the two generations of a table. They take some megabytes of memory.
 const MAX_GENERATION_ENTRIES: usize = 32 << 10;

@@ -59,8 +59,8 @@ impl<'de> Deserialize<'de> for PasswordHash {
     }
 }
 
-/// Computes digests of correct passwords under a key that only this process has. With the digests, only the first
-/// request with a password needs the slow hash.
+/// Computes digests of passwords under a key that only this process has. With the cached digests of correct ones, only
+/// the first request with a password needs the slow hash.
 pub(super) struct PasswordCache(hmac::Key);
 
 /// The digest of one user's password, once it was found correct.

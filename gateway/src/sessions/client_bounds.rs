@@ -86,7 +86,7 @@ impl ClientBoundPolicy {
         }
     }
 
-    /// The fault for a client that has reached a bound. Until its earliest item expires, only a deletion frees
+    /// The fault for a client that has reached a bound. Until the first of its items expires, only a deletion frees
     /// capacity.
     fn client_full(&self, full: ClientFull) -> Fault {
         self.refused.with_label_values(&[full.bound.label()]).inc();

@@ -84,7 +84,7 @@ impl ClientBound {
 pub struct ClientFull {
     /// The bound that is reached.
     pub bound: ClientBound,
-    /// Time until the client's earliest item expires. Before that, only a deletion frees capacity.
+    /// Time until the first of the client's items expires. Before that, only a deletion frees capacity.
     pub first_expiry: Duration,
 }
 

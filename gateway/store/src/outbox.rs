@@ -80,8 +80,8 @@ pub trait OutboxStore: Send + Sync {
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn enqueue(&self, lane: Lane, row: NewRow) -> Result<(), StoreError>;
 
-    /// Leases up to `limit` due rows of a lane, those that have been due longest first. No other process can lease
-    /// them until `lease` has passed.
+    /// Leases up to `limit` due rows of a lane, those that have been due longest first. They cannot be leased again
+    /// until `lease` has passed.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
