@@ -72,9 +72,9 @@ impl ReplayProcessor {
         Self(LaneWorker::new(TERMS, outbox, Arc::clone(&replays.due_signals.work), rows, metrics))
     }
 
-    /// Makes the rows due whose jobs were published before this process began: its embedded broker and its workers
-    /// have lost them. A job with the maximum number of publishes waits for its deadline instead, because it may have
-    /// ended the process.
+    /// Makes the rows due whose jobs were published before this process began. These jobs were lost with the embedded
+    /// broker and the workers of the earlier process. A job with the maximum number of publishes waits for its deadline
+    /// instead, because it may have ended that process.
     pub(super) async fn repeat_lost_jobs(outbox: &SealedOutbox) -> Result<(), RecordError> {
         for row in outbox.list::<ReplayWork>(Lane::Replays, MAX_LOST_JOBS).await? {
             let Ok(payload @ ReplayWork::Judge { published, .. }) = row.payload else { continue };

@@ -109,7 +109,7 @@ impl ClientBoundPolicy {
         let clients = std::mem::take(&mut *self.lock());
         let mut largest = [0.0_f64; ClientBound::ALL.len()];
         for client in clients {
-            // Other code reports an unavailable store.
+            // `dependencies.rs` reports an unavailable store.
             let Ok(usage) = sessions.client_usage(&client).await else { continue };
             let bounds = self.bounds(&client);
             let mut clients_largest = 0.0_f64;

@@ -57,7 +57,7 @@ fn rejection(reason: SpoofReason) -> JobError {
     JobError { error_code, message: message.into() }
 }
 
-/// The errors of a video that cannot be judged: that error, and the errors of its frames.
+/// The errors of a video that cannot be judged: `FailureToAcquire`, and the errors of its frames.
 fn failure(frames: &[ExaminedFrame]) -> Vec<JobError> {
     let mut numbers = BTreeMap::<ErrorCode, Vec<String>>::new();
     for ExaminedFrame { number, picture } in frames {

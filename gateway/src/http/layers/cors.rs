@@ -53,8 +53,9 @@ const ANSWER_HEADERS: [HeaderName; 10] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// Allows pages of `origins` to call everything, pages that may capture to call the operations of devices, and all
-/// pages to load `FOR_ALL_PAGES`. Browsers refuse the calls of pages of other origins.
+/// Allows pages of `origins` to call everything, and pages that may capture to call the operations of devices. If the
+/// gateway serves pages or scripts, or all origins may capture, all pages may load `FOR_ALL_PAGES`. Browsers refuse the
+/// calls of pages of other origins.
 pub(in crate::http) fn allow(router: Router, origins: &[String], capture: &CaptureRules) -> Router {
     // The settings were validated, so none is dropped here.
     let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
