@@ -31,7 +31,7 @@ pub(in crate::http) struct BwsError {
     code: u8,
     /// What went wrong, in words.
     message: String,
-    /// Nothing.
+    /// Always empty.
     #[schema(value_type = Vec<String>, max_items = 0)]
     details: [(); 0],
 }
