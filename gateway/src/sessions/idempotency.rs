@@ -17,8 +17,8 @@ use super::service::Sessions;
 use crate::fault::Fault;
 use crate::request::record::to_its_end;
 
-/// Time for which the answer of a request that created something is kept. A claim without an answer is kept as long, because
-/// its attempt may have created the resource.
+/// Time for which the answer of a request that created something is kept. A claim without an answer is kept as long,
+/// because its attempt may have created the resource.
 const ANSWER_RETENTION: Duration = Duration::from_hours(24);
 /// Time for which a refusal is kept: long enough for a retry after a broken connection. A refused request created
 /// nothing, so a later one is judged anew.
@@ -125,8 +125,8 @@ impl IdempotencyClaim {
         self.end(|records, request| async move { records.complete(&request, &answer).await }).await;
     }
 
-    /// Ends the claim of a request that was refused and created nothing. If no earlier attempt can have created something either,
-    /// the answer is kept for a minute only.
+    /// Ends the claim of a request that was refused and created nothing. If no earlier attempt can have created
+    /// something either, the answer is kept for a minute only.
     pub async fn refuse(mut self, answer: impl Serialize + Send + Sync + 'static) {
         if self.is_first {
             self.request.retention = REFUSAL_RETENTION;
