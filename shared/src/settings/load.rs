@@ -103,7 +103,7 @@ fn error_of(error: figment::Error) -> SettingsError {
     }
 }
 
-/// Marks each line of the file in a message of the TOML parser, and the line below it.
+/// Part of each line of a TOML parser message that quotes the file, and of the line below it, which marks the error.
 const SNIPPET: &str = " |";
 
 /// Whether the value of this setting may be a secret, or a URL with one.

@@ -71,8 +71,8 @@ impl fmt::Debug for GiveBack {
     }
 }
 
-/// Publishes a message until the broker has confirmed it. Returns false if the broker does not confirm in time, or if
-/// the delivery is lost.
+/// Publishes a message until the broker has confirmed it. Returns false if the broker does not confirm in time, if it
+/// has no such queue, after [`MAX_UNKNOWNS`] unknown outcomes, or if the delivery is lost.
 async fn republish<F>(is_held: impl Fn() -> bool, mut publish: impl FnMut() -> F) -> bool
 where
     F: Future<Output = Published>,

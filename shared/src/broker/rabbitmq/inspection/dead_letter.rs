@@ -71,7 +71,7 @@ pub struct DeadLetter {
 /// Reason why a dead letter is not published again.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotRequeued {
-    /// The caller's deadline is over, so nobody would receive the answer.
+    /// The caller's deadline has passed, so nobody would receive the answer.
     #[error("its caller no longer waits: its time was over {} s ago", .0.as_secs())]
     CallerGone(Duration),
     /// It is no message of this build.
