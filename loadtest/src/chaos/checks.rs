@@ -110,8 +110,8 @@ async fn answered_jobs(site: &Site) -> anyhow::Result<Vec<f64>> {
     try_join_all(workers.map(async |worker| worker.lock().await.metric(ANSWERED_JOBS).await)).await
 }
 
-/// Waits until the queues of jobs and results are empty, and returns the number of messages that are still unsettled,
-/// delivered ones included. A consumer whose deliveries no task takes would hold some.
+/// Returns the number of messages in the queues of jobs and results, delivered and unsettled ones included. Waits up to
+/// [`QUEUES_TIME`] for it to become 0. A consumer whose deliveries no task takes would hold some.
 pub(super) async fn unsettled_messages(site: &Site) -> anyhow::Result<u64> {
     let queues = [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results];
     let until = Instant::now() + QUEUES_TIME;

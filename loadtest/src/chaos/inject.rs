@@ -23,7 +23,7 @@ const CUT_INTERVAL: Duration = Duration::from_secs(1);
 const CLOCK_JUMP: i64 = 90;
 /// Unreadable messages for each fault of that kind.
 const UNREADABLE_MESSAGES: usize = 5;
-/// Time between two attempts to publish one of them, and time limit for all attempts.
+/// Time between two attempts to publish one of them, and time limit for all attempts with that one.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 const PUBLISH_TIME: Duration = Duration::from_mins(1);
 const MEMORY_WATERMARK: [&str; 2] = ["0.000001", "0.6"];

@@ -113,7 +113,8 @@ pub(super) struct Flow {
     pub(super) ledger: Arc<Ledger>,
     pub(super) resources: Arc<Resources>,
     pub(super) planned: Planned,
-    /// The time until which the caller retries after refusals; `None` if it does not retry.
+    /// The time until which the caller retries after refusals, expiries and broken connections; `None` if it does not
+    /// retry.
     pub(super) gives_up: Option<Instant>,
     pub(super) attempts: Attempts,
 }

@@ -22,7 +22,7 @@ pub struct Planned {
     pub size: PictureSize,
     /// Index of the scenario's caller that sends it.
     pub caller: usize,
-    /// Number of its picture, modulo the number of variants.
+    /// Number of its first picture, modulo the number of variants. It also selects the reference of a match.
     pub picture: usize,
 }
 

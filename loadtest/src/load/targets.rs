@@ -23,7 +23,8 @@ impl Targets {
         }
     }
 
-    /// The gateway for attempt `attempt` of request `number`, round robin over both.
+    /// The gateway for attempt `attempt` of request `number`. Requests use the gateways round robin, and so do the attempts
+    /// of one request.
     #[must_use]
     pub fn pick(&self, number: u64, attempt: u64) -> String {
         let urls = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -84,7 +84,7 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
             verdict.expired += 1;
             verdict.held += 1;
         }
-        // `conclude_attempt` has counted these, except `Broken` and `Answered`, which are handled above.
+        // `Answered`, `Broken` and `Silent` are handled above. `conclude_attempt` has counted the others.
         Some((
             _,
             AttemptEnd::NoResult

@@ -61,7 +61,8 @@ pub async fn settle_usage(
 
 /// Compares the records of `usage export --records --format json` with the ledger:
 ///
-/// - each answered attempt has exactly one, with the status that the caller received;
+/// - each answered attempt has exactly one, with the status that the caller received; after 401, 403, 429 or 503 it may
+///   have none, and a record of a caller who disconnected has the status 499;
 /// - an attempt without an answer has at most one;
 /// - no idempotency key and no job is recorded as done twice;
 /// - each replay that [`settle`](super::settle) has seen end has one record of its judgement.
