@@ -51,6 +51,7 @@ pub(crate) struct QueueStatistics {
 impl Management {
     /// A client of the API at `url`. The server's certificate may come from an authority of the system or from one in
     /// the PEM file `ca`.
+    ///
     /// # Errors
     /// [`ManagementError::Url`], [`ManagementError::Authorities`].
     pub(crate) fn new(url: &SecretUrl, ca: Option<&Path>) -> Result<Self, ManagementError> {

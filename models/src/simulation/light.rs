@@ -30,8 +30,8 @@ impl Light {
         Self { width, height, pixels: vec![[0.0; 3]; width * height] }
     }
 
-    /// Converts `picture` to linear light and averages square blocks of pixels, the largest blocks that leave `width`
-    /// by `height` pixels. Without averaging, coarser sampling would alias.
+    /// Converts `picture` to linear light and averages square blocks of pixels, the largest blocks that leave at least
+    /// `width` by `height` pixels. Without averaging, coarser sampling would alias.
     pub(super) fn reduced(picture: &RgbImage, width: usize, height: usize) -> Self {
         let table: Vec<f32> = (0..=255_u8).map(|value| decode(f32::from(value) / 255.0)).collect();
         let (from_width, from_height) = (picture.width() as usize, picture.height() as usize);

@@ -19,8 +19,8 @@ const LOST_QUEUE_TTL: Duration = Duration::from_secs(600);
 /// Maximum number of names of lost reply queues that are kept.
 const MAX_LOST_QUEUES: usize = 1_000;
 
-/// Pause before a job goes back because the queue of results does not exist. It prevents that the job is done again at
-/// once.
+/// Pause before a job goes back because the queue of results does not exist. It prevents a tight loop in which the job
+/// is done again and again.
 const MISSING_QUEUE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Clocks of two machines may differ by this much before a job counts as expired.

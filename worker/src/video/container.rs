@@ -4,10 +4,10 @@ use std::io;
 
 use super::MemoryFile;
 
-/// Bytes of an EBML header that are read at most.
+/// Maximum number of bytes of an EBML header that are read.
 const MAX_EBML_HEADER: usize = 4096;
 
-/// Boxes of a QuickTime file that are skipped in search of one that identifies the format.
+/// Maximum number of boxes of a QuickTime file that are read in search of one that identifies the format.
 const MAX_BOXES: usize = 16;
 
 /// Brands of still pictures and sound in the container of MP4.

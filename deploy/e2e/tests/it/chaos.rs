@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::process::ExclusiveRun;
 use crate::programs::program;
 
-/// With this seed, the RabbitMQ node is killed first, because its restart takes longest.
+/// With this seed, the RabbitMQ node is killed first. Its restart takes the longest of the three.
 const SEED: u64 = 8;
 /// Requests per second.
 const RATE: f64 = 2.0;

@@ -10,7 +10,7 @@ use crate::pipeline::LogisticCurve;
 /// Frames of a turn's peak that are compared with the neutral pose.
 const EXAMPLES: usize = 3;
 
-/// Number of pairs of neighbouring frames from which the effect of noise on the correlation is measured.
+/// Maximum number of pairs of neighbouring frames from which the effect of noise on the correlation is measured.
 const CEILING_PAIRS: usize = 5;
 
 /// The lowest ceiling. A correlation below it is not explained by noise alone.

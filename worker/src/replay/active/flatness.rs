@@ -12,14 +12,16 @@ const MAX_SQUEEZE: f32 = 0.94;
 /// A face is also deformed if the head seems to turn by this sine.
 const MIN_TURN_SINE: f32 = 0.15;
 
-/// Number of deformed frames that are compared with the neutral pose, and the fewest that allow a decision.
+/// Maximum number of deformed frames that are compared with the reference, and the minimum that a clip must have for a
+/// decision.
 const DEFORMED: (usize, usize) = (12, 3);
 /// Correlation above which a deformed face is that of a warped photo, in parts of the noise ceiling.
 const WARP_CORRELATION: f32 = 0.95;
 /// Share of the deformed frames that must show a warped photo.
 const MIN_WARPED_SHARE: f32 = 0.5;
 
-/// Number of frames of the whole clip that are compared with the neutral pose, and the fewest that allow a decision.
+/// Maximum number of frames of the whole clip that are compared with the reference, and the minimum that a clip must
+/// have for a decision.
 const WHOLE: (usize, usize) = (60, 12);
 /// In a still picture, one frame of this many may be covered or blurred. Of a living person, more frames show a blink.
 const ODD_FRAME_OF: usize = 30;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::process::{ExclusiveRun, Process};
 use crate::prometheus::{POLL_INTERVAL, Prometheus};
 
-/// Accounts in which one key expired in a week of 2020, so its metric exists. No caller uses it.
+/// Accounts with one key, which expired at the start of 2020, so the metric of its expiry exists. No caller uses it.
 pub(super) const ACCOUNTS: &str = r#"
     [[clients]]
     name = "bank"
@@ -31,7 +31,7 @@ const DISTRIBUTIONS: [&str; 3] =
 /// Time limit for the expected number of workers to consume, also on a busy machine.
 const CONSUMERS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Bounds of the first gateway.
+/// Bounds that all programs have in common. [`NARROW`] overrides some of them.
 const BOUNDS: [(&str, &str); 8] = [
     // A job of a hung worker must become old without being answered.
     ("jobs.deadline", "2m"),
@@ -193,7 +193,7 @@ fn borrowed<'a>(settings: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
     settings.iter().map(|(key, value)| (*key, value.as_str())).collect()
 }
 
-/// The settings of all programs: shared ones, and the bounds of the first gateway.
+/// The settings that all programs have in common. The connections of the test use the first three.
 fn settings(folder: &Path, broker: &RabbitMq, redis: &Redis) -> Vec<(&'static str, String)> {
     let shared = [
         ("data_dir", folder.display().to_string()),
