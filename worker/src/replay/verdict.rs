@@ -61,7 +61,7 @@ pub(crate) struct Scores {
     pub(crate) flatness: Option<f32>,
     /// The largest displacement of the face, in eye distances.
     pub(crate) displacement: Option<f32>,
-    /// Gain in the agreement of the surroundings with the face's motion over that with rest, -2 to 2.
+    /// Gain in the correlation of the surroundings if they move with the face instead of being at rest, -2 to 2.
     pub(crate) background: Option<f32>,
     /// The least depth score of the head's turns (active liveness).
     pub(crate) active: Option<f32>,

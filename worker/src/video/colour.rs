@@ -14,8 +14,8 @@ pub(super) enum MatrixCoefficients {
 }
 
 impl MatrixCoefficients {
-    /// The coefficients that ffprobe calls by this name. Without a name they are those that players assume: BT.709 from
-    /// 720 lines on, BT.601 below, and for VP8, JPEG and RGB.
+    /// The coefficients that ffprobe calls by this name. Without a known name they are those that players assume: BT.709
+    /// from 720 lines on, BT.601 below. If `is_always_601`, as for VP8, JPEG and RGB, the name does not matter.
     pub(super) fn named(name: Option<&str>, is_always_601: bool, lines: u32) -> Self {
         match name {
             _ if is_always_601 => Self::Bt601,
