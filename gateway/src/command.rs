@@ -14,22 +14,22 @@ use crate::usage::{UsageCommand, UsageCommandError};
 /// A command on the command line.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
-    /// Keys of clients
+    /// Manage the keys of clients
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Keys for which devices encrypt uploads of replays
+    /// Manage the keys with which devices encrypt uploads of replays
     #[command(subcommand)]
     ReplayKeys(ReplayKeysCommand),
-    /// Keys that seal data and templates
+    /// Manage the keys that seal (encrypt) data and templates
     #[command(subcommand)]
     Sealing(SealingCommand),
-    /// Keys that sign answers
+    /// Manage the keys that sign answers
     #[command(subcommand)]
     Signing(SigningCommand),
-    /// What clients were given
+    /// Export usage records
     #[command(subcommand)]
     Usage(UsageCommand),
-    /// Callbacks to service providers
+    /// List callbacks to service providers, and send dead letters again
     #[command(subcommand)]
     Callbacks(CallbacksCommand),
 }

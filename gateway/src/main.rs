@@ -8,7 +8,7 @@ use faceline_shared::program::Program;
 fn main() -> ExitCode {
     let program = Program {
         name: "faceline-gateway",
-        about: "Accepts requests, limits them, and hands them to workers by way of the broker",
+        about: "Accepts requests, limits them, and passes them to workers through the broker",
         admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
     };
     program.run_or(faceline_gateway::command::execute, faceline_gateway::run)

@@ -5,32 +5,33 @@ use std::io::{self, Write};
 use faceline_shared::keys::{KeyFile, KeysError, Ring};
 use faceline_shared::settings::Settings;
 
-/// Keys that seal data and templates
+/// Manage the keys that seal (encrypt) data and templates
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum SealingCommand {
-    /// Make the key file, unless it is there already. All gateways and workers of an installation get the same file
+    /// Create the key file unless it exists. All gateways and workers of an installation need the same file
     Create,
-    /// Phase one: add keys that only open. Give the file to all gateways and workers before you activate them
+    /// Phase one: add keys that only open (decrypt). Distribute the file to all gateways and workers before you
+    /// activate a key
     Add {
-        /// The ring that gets a key; both if it is left out
+        /// Key ring that gets a new key [default: both]
         #[arg(long)]
         ring: Option<RingName>,
     },
-    /// Phase two: seal with this key. The key that was active still opens
+    /// Phase two: seal with this key. The previously active key still opens
     Activate {
-        /// The key's id
+        /// Id of the key
         id: String,
     },
-    /// Remove a data key, when everything that it has sealed has expired
+    /// Remove a data key, once everything that it sealed has expired
     Remove {
-        /// The key's id
+        /// Id of the key
         id: String,
     },
-    /// Show the keys, without their secrets
+    /// Show the keys without their secrets
     List,
 }
 
-/// A ring on the command line
+/// Name of a key ring
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum RingName {
     /// Keys for jobs, pictures and records

@@ -120,12 +120,12 @@ impl Program {
         )
         .subcommand(
             clap::Command::new(PROBE)
-                .about("Ask the running program at admin.listen whether it is ready: exit code 0, or 1 with the reason")
+                .about("Ask the running program at admin.listen whether it is ready; exit code 0, or 1 with the reason")
                 .arg(
                     clap::Arg::new(ALIVE)
                         .long(ALIVE)
                         .action(clap::ArgAction::SetTrue)
-                        .help("Ask whether it runs, ready or not"),
+                        .help("Ask only whether the program runs, even if it is not ready"),
                 ),
         )
     }

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     }
     let program = Program {
         name: "faceline-worker",
-        about: "Takes jobs from the broker, runs the face models, posts the results back",
+        about: "Takes jobs from the broker, runs the face models, and returns the results",
         admin: SocketAddr::from(([127, 0, 0, 1], 9091)),
     };
     program.run(faceline_worker::run)

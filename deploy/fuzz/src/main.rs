@@ -6,10 +6,10 @@ use anyhow::Context as _;
 use clap::Parser;
 use faceline_fuzz::TARGETS;
 
-/// Writes the seeds of all targets
+/// Write the seeds of all fuzz targets
 #[derive(Parser)]
 struct Arguments {
-    /// The folder that gets one folder for each target
+    /// Folder that gets one subfolder for each target
     folder: PathBuf,
 }
 

@@ -13,12 +13,13 @@ use crate::queue::{self, QueueCommand};
 pub(crate) enum Command {
     #[command(flatten)]
     Gateway(faceline_gateway::command::Command),
-    /// Check settings, files, servers, models and this machine, and say what to do about what is wrong
+    /// Check settings, files, servers, models and this machine, and print a remedy for each fault
     ///
-    /// Exit code: 0 if all is well, 1 with warnings, 2 with problems, 64 if the settings cannot be read. Nothing is changed on the
-    /// servers but for a probe object, a key that expires, and a temporary queue, which are removed.
+    /// Exit code: 0 if all checks pass, 1 with warnings, 2 with problems, 64 if the settings cannot be read. The
+    /// checks create a probe object, a key that expires and a temporary queue on the servers, and remove them; they
+    /// change nothing else there.
     Doctor(DoctorArguments),
-    /// The queues between gateways and workers, and what died in them
+    /// Inspect the queues between gateways and workers, and their dead letters
     #[command(subcommand)]
     Queue(QueueCommand),
 }

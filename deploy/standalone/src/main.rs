@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     }
     let program = Program {
         name: "faceline",
-        about: "Gateway and worker in one process, over embedded broker and stores",
+        about: "Gateway and worker in one process, with embedded broker and stores",
         admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
     };
     program.run_or_command(

@@ -10,13 +10,13 @@ use super::error::SigningError;
 use super::key_file::{ANNOUNCEMENT, KeyFile};
 use super::key_set::KeyStatus;
 
-/// Keys that sign answers
+/// Manage the keys that sign answers
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 pub enum SigningCommand {
-    /// Add a key, which signs after ten minutes of being published; the others are published still
+    /// Add a key. It is published at once and signs after ten minutes; older keys stay published
     Rotate {
-        /// Sign with it at once: when the old key is not to be trusted any more. Verifiers that keep the published keys
-        /// without looking again for an unknown one refuse answers for some minutes
+        /// Sign with the new key at once; use this if the old key is compromised. Verifiers that cache the published
+        /// keys and do not fetch them again for an unknown key id refuse answers for some minutes
         #[arg(long)]
         now: bool,
     },

@@ -10,21 +10,21 @@ use time::Date;
 use super::export::{self, ExportError, Selection};
 use super::output::Format;
 
-/// What clients were given
+/// Export usage records
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum UsageCommand {
-    /// Write how many answers each client was given, by day, operation and outcome
+    /// Count the answers to each client by day, operation and outcome
     Export {
-        /// The first day (UTC), as in 2026-02-28
+        /// First day to export (UTC), such as 2026-02-28
         #[arg(long, value_name = "DAY", value_parser = export::day)]
         from: Date,
-        /// The last day
+        /// Last day to export (UTC), included
         #[arg(long, value_name = "DAY", value_parser = export::day)]
         to: Date,
-        /// How
+        /// Format of the output
         #[arg(long, value_enum, default_value_t)]
         format: Format,
-        /// Of one client only
+        /// Export the usage of this client only
         #[arg(long, value_name = "NAME")]
         client: Option<String>,
         /// Export each record instead of counts

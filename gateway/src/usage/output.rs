@@ -4,13 +4,13 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-/// Form of an export.
+/// Format of an export.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum Format {
-    /// A table (RFC 4180)
+    /// CSV with a header line (RFC 4180)
     #[default]
     Csv,
-    /// One object a line
+    /// One JSON object per line
     Json,
 }
 

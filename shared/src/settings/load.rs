@@ -17,7 +17,7 @@ pub struct Sources {
     /// Settings file (TOML)
     #[arg(long = "config", value_name = "FILE", global = true)]
     pub file: Option<PathBuf>,
-    /// A single setting, such as http.listen=127.0.0.1:8080; wins over file and environment
+    /// A single setting, such as http.listen=127.0.0.1:8080; overrides file and environment. Repeatable
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE", global = true)]
     pub flags: Vec<String>,
 }

@@ -33,7 +33,7 @@ const WORK_TIMEOUT: Duration = Duration::from_mins(2);
 /// The arguments of `faceline doctor`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DoctorArguments {
-    /// The program whose machine or pod this is: only what it needs is checked
+    /// Program that runs on this machine or in this pod; only its requirements are checked
     #[arg(long, value_enum, default_value_t = Role::Standalone)]
     role: Role,
     /// Print the findings as JSON

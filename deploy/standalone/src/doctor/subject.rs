@@ -2,7 +2,7 @@
 
 use faceline_shared::settings::Settings;
 
-/// The program for which the checks are made.
+/// Program whose requirements are checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum Role {
     /// `faceline-gateway`

@@ -16,7 +16,7 @@ const SHOWN: usize = 20;
 /// The arguments of `show`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ShowArguments {
-    /// The most letters to show, from the oldest on
+    /// Maximum number of dead letters to show, oldest first
     #[arg(long, default_value_t = SHOWN)]
     limit: usize,
     /// Print JSON
@@ -27,13 +27,13 @@ pub(crate) struct ShowArguments {
 /// The arguments of `requeue`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct RequeueArguments {
-    /// Ids of the jobs whose letters are meant
+    /// Ids of the jobs whose dead letters are published again
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "JOB_ID")]
     jobs: Vec<JobId>,
-    /// All dead letters
+    /// Publish all dead letters again
     #[arg(long)]
     all: bool,
-    /// Do it; without this, only say what would be done
+    /// Publish the dead letters; without this flag, only print what would be done
     #[arg(long)]
     yes: bool,
     /// Print JSON

@@ -17,7 +17,7 @@ const REPLY: &str = "faceline.reply.";
 /// The arguments of the command.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ListArguments {
-    /// Print JSON; what is not known is null
+    /// Print JSON; unknown values are null
     #[arg(long)]
     json: bool,
 }

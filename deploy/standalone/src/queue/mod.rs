@@ -13,28 +13,29 @@ use self::dead_letters::{RequeueArguments, ShowArguments};
 use self::error::QueueError;
 use self::list::ListArguments;
 
-/// What to do with queues.
+/// Commands about queues.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum QueueCommand {
-    /// The queues, with what waits in them and who consumes them
+    /// Show the queues with their waiting messages and consumers
     ///
-    /// With broker.management_url the list also has what consumers hold (unacknowledged), bytes, and the reply queues of gateways.
+    /// With broker.management_url the list also shows unacknowledged messages, sizes in bytes, and the reply queues
+    /// of gateways.
     List(ListArguments),
-    /// Messages that expired, or that workers died with
+    /// Show or requeue dead letters: messages that expired or whose workers crashed
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
 }
 
-/// What to do with dead letters.
+/// Commands about dead letters.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum DeadLettersCommand {
-    /// Show the oldest dead letters without their sealed payloads; they stay where they are
+    /// Show the oldest dead letters without their sealed payloads; they stay in the queue
     Show(ShowArguments),
-    /// Publish dead letters again, into the queues in which they died and with fresh attempts
+    /// Publish dead letters again, to their original queues and with a new count of attempts
     ///
-    /// Without --yes this only says what would be done. The job of a replay gets its whole time anew, and its result counts if the
-    /// replay has not ended. A job with a waiting caller keeps what is left of its time; when that is over, nobody would get its answer,
-    /// and it stays a dead letter.
+    /// Without --yes this only prints what it would do. The job of a replay gets its full time limit again, and its
+    /// result counts if the replay has not ended. A job with a waiting caller keeps its remaining time; after that no
+    /// caller would get its answer, and it stays a dead letter.
     Requeue(RequeueArguments),
 }
 

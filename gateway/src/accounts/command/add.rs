@@ -17,40 +17,40 @@ use crate::accounts::permission::Permission;
 /// A new key
 #[derive(Clone, Debug, clap::Args)]
 pub struct AddKey {
-    /// The client that the key belongs to; it is added if it does not exist
+    /// Client that owns the key; added if it does not exist
     #[arg(long)]
     client: String,
-    /// The kind of credential
+    /// Kind of the credential
     #[arg(long, value_enum, default_value_t)]
     kind: CredentialKind,
-    /// What the key allows
+    /// Permissions of the key
     #[arg(long, value_delimiter = ',', required = true, value_name = "PERMISSION,…", value_parser = permissions())]
     permissions: Vec<Permission>,
-    /// Id of the key in logs, records and these commands [default: the name of the client and something random]
+    /// Id of the key in logs, records and these commands [default: the client's name and random digits]
     #[arg(long, value_name = "ID")]
     id: Option<String>,
-    /// The user of the password (kind basic)
+    /// User name that belongs to the password (kind basic)
     #[arg(long, value_name = "NAME", required_if_eq("kind", "basic"))]
     user: Option<String>,
-    /// The `sub` of the tokens that the key signs (kind bws) [default: the name of the client]
+    /// Value of `sub` in the tokens that the key signs (kind bws) [default: the client's name]
     #[arg(long, value_name = "ID")]
     bws_client: Option<String>,
-    /// Take the password, or the BWS key as base64, from the first line of the standard input
+    /// Read the password, or the BWS key as base64, from the first line of standard input
     #[arg(long)]
     secret_stdin: bool,
-    /// Requests a second, in the long run
+    /// Rate limit, in requests per second [default: limits.requests_per_second]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_second: Option<u32>,
-    /// Requests at once
+    /// Number of requests that the key may send at once [default: --requests-per-second]
     #[arg(long, value_name = "N", requires = "requests_per_second", value_parser = clap::value_parser!(u32).range(1..))]
     burst: Option<u32>,
-    /// Requests on one day (UTC)
+    /// Quota of requests per day (UTC) [default: none]
     #[arg(long, value_name = "N", conflicts_with = "requests_per_month", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     requests_per_day: Option<u64>,
-    /// Requests in one month (UTC)
+    /// Quota of requests per month (UTC) [default: none]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     requests_per_month: Option<u64>,
-    /// Lifetime of the key, such as 90days
+    /// Lifetime of the key, such as 90days [default: unlimited]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
 }

@@ -25,12 +25,12 @@ const MIN_BWS_KEY_BYTES: usize = 16;
 /// Kinds of credential
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum CredentialKind {
-    /// The header `apikey`
+    /// API key in the header `apikey`
     #[default]
     ApiKey,
     /// User and password (HTTP Basic)
     Basic,
-    /// A key that signs tokens (JWT) of a BWS client
+    /// Key that signs the tokens (JWT) of a BWS client
     Bws,
 }
 

@@ -21,20 +21,20 @@ pub use self::webhook_secret::NewWebhookSecret;
 use super::error::AccountsError;
 use super::{edit, list};
 
-/// Keys of clients
+/// Manage the keys of clients
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum KeysCommand {
-    /// Add a key, and show its secret, this once
+    /// Add a key and show its secret once
     Add(AddKey),
-    /// Show all keys, without their secrets
+    /// Show all keys without their secrets
     List,
-    /// Add the successor of a key, which ends after a while, and show its secret, this once
+    /// Add the successor of a key and show its secret once. The old key expires after --overlap
     Rotate(RotateKey),
-    /// Make a secret that signs the callbacks of a client, and show it, this once
+    /// Create a secret that signs the callbacks of a client, and show it once
     WebhookSecret(NewWebhookSecret),
-    /// Remove a key: running gateways refuse it within a second or two
+    /// Remove a key. Running gateways refuse it within a second or two
     Revoke {
-        /// The key's id
+        /// Id of the key
         key: String,
     },
 }

@@ -17,15 +17,15 @@ use crate::accounts::list;
 /// The key to rotate, and its successor
 #[derive(Clone, Debug, clap::Args)]
 pub struct RotateKey {
-    /// The key's id
+    /// Id of the key to rotate
     key: String,
-    /// The old key still works for this time
+    /// Time for which the old key stays valid
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration)]
     overlap: Duration,
-    /// Id of the new key [default: the name of the client and something random]
+    /// Id of the new key [default: the client's name and random digits]
     #[arg(long, value_name = "ID")]
     id: Option<String>,
-    /// The new user (kind basic), since a user has only one password
+    /// New user name. Required for kind basic, because a user has only one password
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 }

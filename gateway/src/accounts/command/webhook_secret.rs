@@ -18,10 +18,10 @@ use crate::accounts::webhook::{MAX_SECRETS, WebhookSecret};
 /// A new secret that signs the callbacks of a client
 #[derive(Clone, Debug, clap::Args)]
 pub struct NewWebhookSecret {
-    /// The client
+    /// Client whose callbacks the secret signs
     #[arg(long)]
     client: String,
-    /// The present secret signs no more. Otherwise it signs beside the new one, until the next call of this command
+    /// Stop signing with the present secret. Without this flag, both secrets sign until the next call of this command
     #[arg(long)]
     replace: bool,
 }

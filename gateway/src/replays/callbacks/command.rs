@@ -19,21 +19,21 @@ const MAX_ROWS: usize = 100_000;
 /// callback then becomes a dead letter again.
 const HANDOVER_TIME: Duration = Duration::from_secs(30);
 
-/// Callbacks to service providers
+/// List callbacks to service providers, and send dead letters again
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum CallbacksCommand {
-    /// Show the dead letters: callbacks that nobody accepted before their session ended
+    /// Show dead letters: callbacks that no receiver accepted before their session ended
     List {
-        /// Show those that wait for their next attempt instead
+        /// Show callbacks that wait for their next attempt instead
         #[arg(long)]
         waiting: bool,
     },
-    /// Send dead letters again. One that fails five times is a dead letter again
+    /// Send dead letters again. A callback that fails five times becomes a dead letter again
     Replay {
-        /// Id of a callback, as `list` shows it
+        /// Id of the callback, as `list` shows it
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         id: Option<Uuid>,
-        /// All dead letters
+        /// Send all dead letters again
         #[arg(long)]
         all: bool,
     },

@@ -10,21 +10,21 @@ use super::error::RecipientKeyError;
 use super::key_file::{ANNOUNCEMENT, RecipientKeyFile};
 use super::key_set::KeyStatus;
 
-/// Keys for which devices encrypt uploads
+/// Manage the keys with which devices encrypt uploads of replays
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum ReplayKeysCommand {
-    /// Add a key, whose certificate devices get after ten minutes; uploads for the others open still
+    /// Add a key. Devices get its certificate after ten minutes; uploads encrypted with older keys still open
     Rotate {
-        /// Offer it at once: when the old key is not to be trusted any more. Uploads for it fail at gateways that have not
-        /// read the file yet
+        /// Give devices the new certificate at once; use this if the old key is compromised. Uploads encrypted with
+        /// the new key fail at gateways that have not yet read the key file again
         #[arg(long)]
         now: bool,
     },
     /// Show the keys
     List,
-    /// Remove a key: uploads for it do not open any more
+    /// Remove a key. Uploads encrypted with it no longer open
     Remove {
-        /// Its id, as `list` shows it
+        /// Id of the key, as `list` shows it
         id: String,
     },
 }
