@@ -13,24 +13,24 @@ use faceline_loadtest::capture::CaptureCommand;
 use faceline_loadtest::chaos::ChaosCommand;
 use faceline_loadtest::load::{LoadCommand, OverloadCommand};
 
-/// Put load on Faceline and measure it
+/// Load tests and benchmarks of Faceline
 #[derive(Debug, Parser)]
 #[command(name = "faceline-loadtest", version)]
 enum Command {
     /// Serve a bare axum route until standard input closes, for `bench gateway`
     #[command(hide = true)]
     BareRoute,
-    /// Benchmarks of pipeline and service, as ratios of what is measured in one run
+    /// Run benchmarks of pipeline and service, as ratios of two measurements of one run
     Bench(bench::Bench),
-    /// Play a video file through the whole flow of a replay, and print its status
+    /// Send a video file through a complete replay, and print the replay's status
     Capture(CaptureCommand),
-    /// Faults at a site of real processes under load, and what became of every request
+    /// Inject faults into an installation under load, and check the outcome of every request
     Chaos(ChaosCommand),
-    /// Send requests by a fixed schedule, and check what became of each
+    /// Send requests on a fixed schedule, and check the outcome of each
     Load(LoadCommand),
-    /// Measure the peak, then send one, two and three times as much, and a burst to the idle service
+    /// Measure the peak throughput, then send one, two and three times as much, and a burst to the idle service
     Overload(OverloadCommand),
-    /// Autoscaling: measure this machine, simulate, and write plots and tables
+    /// Measure this machine and simulate autoscaling
     #[command(subcommand)]
     Scaling(scaling_command::Scaling),
 }

@@ -17,24 +17,24 @@ use crate::report;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Age {
-    /// A folder with `index.csv`, whose columns `path` and `age` have pictures and the ages of the people in them, and `person`,
-    /// if it is there, names them; `:pad=PIXELS` behind it replaces --pad. May be given several times
+    /// Folder with index.csv, whose columns `path` and `age` give each picture and the age of the person in it; the
+    /// optional column `person` identifies the person. A suffix `:pad=PIXELS` overrides --pad. Repeatable
     #[arg(long = "dataset", value_name = "DIR[:pad=PIXELS]", required = true)]
     sources: Vec<AgeSource>,
-    /// Use only one of N parts of the pictures: those that no correction was fitted to
+    /// Use only part K of N of the pictures, such as the part that no correction was fitted to
     #[arg(long, value_name = "K/N")]
     fold: Option<Fold>,
-    /// Put a black border of this width, in pixels, around each picture, for data sets that are cropped close to the face
+    /// Width of a black border around each picture, in pixels, for data sets that are cropped close to the face
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pad: u32,
-    /// Correct the ages of each data set by a curve that is fitted to all others, and print the curve that is fitted to all,
-    /// for the manifest; needs two data sets or more
+    /// Correct the ages of each data set by a curve fitted to all others, and print the curve fitted to all, for the
+    /// manifest. Needs at least two data sets
     #[arg(long)]
     leave_one_out: bool,
-    /// Write every estimate of one data set into a CSV file
+    /// Write all estimates to a CSV file. Needs exactly one data set
     #[arg(long, value_name = "FILE")]
     estimates: Option<PathBuf>,
-    /// Write report.html, report.json and pictures of the errors (SVG) of one data set into a folder
+    /// Write report.html, report.json and plots of the errors (SVG) to a folder. Needs exactly one data set
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }

@@ -20,10 +20,10 @@ use crate::coder;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// The picture
+    /// Picture to process
     #[arg(long, value_name = "FILE")]
     picture: PathBuf,
-    /// How often each thread codes it
+    /// Number of repetitions on each thread
     #[arg(long, default_value_t = 200)]
     count: u32,
 }

@@ -15,10 +15,10 @@ use crate::coder;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchLiveness {
-    /// A live picture; at most two
+    /// Live picture; repeat the flag for a second one
     #[arg(long = "picture", required = true, value_name = "FILE")]
     pictures: Vec<PathBuf>,
-    /// How often they are examined
+    /// Number of repetitions
     #[arg(long, default_value_t = 100)]
     count: u32,
 }

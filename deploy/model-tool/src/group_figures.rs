@@ -13,10 +13,11 @@ use crate::figures::{PAIRS_A_PERSON, SCORES, claimed};
 /// Name of the file with groups in a data set, if the command line names no other file.
 const GROUPS: &str = "groups.csv";
 
-/// Where the groups of people are named.
+/// File that assigns people to groups.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GroupFile {
-    /// A list of people's groups: `person` and one or more columns, such as `group` [default: groups.csv in the data set, if it is there]
+    /// File that assigns people to groups: the column `person` and one or more columns such as `group` [default:
+    /// groups.csv in the data set, if it exists]
     #[arg(long, value_name = "FILE")]
     groups: Option<PathBuf>,
 }

@@ -15,25 +15,26 @@ use crate::each::each;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Simulate {
-    /// Make pictures of attacks from pictures of living people, with the index.csv that `evaluate liveness` reads
+    /// Make attack pictures from pictures of living people, with the index.csv that `evaluate liveness` reads
     Attacks(Attacks),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Attacks {
-    /// A folder of pictures of living people, whole frames; attacks that its index.csv names are left out
+    /// Folder of full-frame pictures of living people. Pictures that its index.csv labels as attacks are skipped
     #[arg(long, value_name = "DIR")]
     bona_fide: PathBuf,
-    /// A new or empty folder for the pictures
+    /// New or empty folder for the pictures
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// The same seed makes the same files
+    /// Seed of the simulation; the same seed makes the same files
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What to make; `live` is the original through the same camera, without a print or a screen
+    /// Attack species to make; `live` is the original recorded by the same camera, without a print or a screen
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Print, Kind::Screen])]
     species: Vec<Kind>,
-    /// Width and height of the cameras, in pixels; each picture is recorded by each of them
+    /// Resolutions of the simulated cameras, in pixels; each camera records every picture [default: 320x240 to
+    /// 4000x3000, in five steps]
     #[arg(long, value_name = "WIDTHxHEIGHT", value_delimiter = ',', value_parser = resolution)]
     resolutions: Vec<(u32, u32)>,
 }

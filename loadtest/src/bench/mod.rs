@@ -30,15 +30,15 @@ use crate::site::{Figures, Site, ms_per_job};
 /// A benchmark.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 enum Benchmark {
-    /// The bare pipeline: the cost of decoding beside the decoder's own, and the savings of the converted graphs
+    /// Bare pipeline: cost of decoding relative to the decoder alone, and savings of the converted graphs
     Pipeline,
-    /// CPU time of a job in all processes, over that of the bare pipeline
+    /// CPU time of a job in all processes, relative to the bare pipeline
     Throughput,
-    /// CPU time of a job in the gateway, over that of a request to a bare axum route
+    /// CPU time of a job in the gateway, relative to a request to a bare axum route
     Gateway,
-    /// CPU time of comparisons and of Face Liveness, over that of the bare pipeline
+    /// CPU time of comparisons and of Face Liveness, relative to the bare pipeline
     Operations,
-    /// CPU time of liveness detection on one picture and on two, over that of the bare pipeline
+    /// CPU time of liveness detection on one picture and on two, relative to the bare pipeline
     Liveness,
     /// Throughput with one worker and with two
     Workers,
@@ -46,9 +46,9 @@ enum Benchmark {
     Memory,
     /// CPU time of reading a session with fifty faces
     Sessions,
-    /// One, two and three times the load that the service can carry
+    /// Overload: one, two and three times the peak throughput
     Overload,
-    /// Throughput beside mosec, and beside FastAPI with Celery
+    /// Throughput compared with mosec, and with FastAPI and Celery
     Peers,
 }
 
@@ -61,16 +61,16 @@ pub(crate) struct Bench {
     /// Portrait that the pictures are made from [default: one of the installed pictures]
     #[arg(long, value_name = "FILE")]
     portrait: Option<PathBuf>,
-    /// Callers at the same time
+    /// Number of concurrent callers
     #[arg(long, default_value_t = 12, value_parser = at_least_one())]
     callers: usize,
-    /// Rounds: the compared measurements alternate, and the median is shown
+    /// Number of rounds. The compared measurements alternate, and the median is shown
     #[arg(long, default_value_t = 3, value_parser = at_least_one())]
     rounds: usize,
-    /// Seconds of each load
+    /// Length of each load, in seconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// End with an error if a figure misses its target
+    /// Exit with an error if a figure misses its target
     #[arg(long)]
     check: bool,
 }

@@ -12,52 +12,52 @@ use uuid::Uuid;
 
 use super::{Capture, CaptureClient, Credential, Parameters, PinnedKeys, Recording, capture, seal};
 
-/// Play a video file through the whole flow of a replay, and print its status
+/// Send a video file through a complete replay, and print the replay's status
 #[derive(Clone, Debug, clap::Args)]
 pub struct CaptureCommand {
     /// Address of the service, such as http://127.0.0.1:8080
     #[arg(long)]
     url: String,
-    /// The API key
+    /// API key
     #[arg(long, default_value = "demo")]
     apikey: String,
-    /// Play the device's part only: verify, encrypt and upload for this session, which a back end has created
+    /// Run only the device's steps (verify, encrypt and upload) for this session, which a back end has created
     #[arg(long, requires = "capture_token")]
     session: Option<Uuid>,
-    /// The capture token that the back end got with the session's parameters
+    /// Capture token that the back end got with the session's parameters
     #[arg(long, requires = "session", conflicts_with_all = ["callback_url", "level", "challenges", "image"])]
     capture_token: Option<String>,
-    /// The video or picture
+    /// Video or picture to send
     #[arg(long)]
     video: PathBuf,
-    /// Its media type; by the file's name if absent
+    /// Media type of the file [default: by its name]
     #[arg(long)]
     content_type: Option<String>,
-    /// `LIVENESS_ACTIVE`, `LIVENESS_PASSIVE` or `LIVENESS_PASSIVE_VIDEO`
+    /// Type of liveness: `LIVENESS_ACTIVE`, `LIVENESS_PASSIVE` or `LIVENESS_PASSIVE_VIDEO`
     #[arg(long = "type", default_value = "LIVENESS_PASSIVE_VIDEO", value_parser = liveness)]
     liveness: LivenessType,
-    /// LOW, MEDIUM or HIGH
+    /// Security level: LOW, MEDIUM or HIGH
     #[arg(long)]
     level: Option<String>,
     /// Number of challenges
     #[arg(long)]
     challenges: Option<u8>,
-    /// Time at which a challenge was shown, in milliseconds from the first frame; once for each challenge
+    /// Time at which a challenge was shown, in milliseconds after the first frame; repeat the flag for each challenge
     #[arg(long)]
     shown_at: Vec<u64>,
-    /// The pictures are not mirrored: the person's own left is at their right
+    /// State that the pictures are not mirrored: the person's left side appears on the right
     #[arg(long)]
     not_mirrored: bool,
-    /// The status contains the best image
+    /// Ask for the best image in the status
     #[arg(long)]
     image: bool,
-    /// Where the service tells of the end
+    /// URL to which the service sends the callback when the replay ends
     #[arg(long)]
     callback_url: Option<String>,
-    /// File with the JWK, or JWK set, that signs answers. Without it the keys are believed that the service publishes
+    /// File with the JWK, or JWK set, that signs answers [default: trust the keys that the service publishes]
     #[arg(long)]
     pinned_jwk: Option<PathBuf>,
-    /// Seconds from the upload to the end
+    /// Maximum time from the upload to the end of the replay, in seconds
     #[arg(long, default_value_t = 300)]
     timeout: u64,
 }

@@ -24,34 +24,35 @@ const MIX: [(Operation, PictureSize, f64); 9] = [
     (Operation::Replay, PictureSize::Small, 1.0),
 ];
 
-/// Faults at a site of real processes under load, and what became of every request
+/// Inject faults into an installation under load, and check the outcome of every request
 #[derive(Clone, Debug, clap::Args)]
 pub struct ChaosCommand {
-    /// Seconds of load and faults; the start and the quiet time come on top
+    /// Length of load and faults, in seconds, without the start and the quiet time at the end
     #[arg(long, default_value_t = 600)]
     seconds: u64,
     /// Seed of faults and load
     #[arg(long, default_value_t = 17)]
     seed: u64,
-    /// Requests a second
+    /// Requests per second
     #[arg(long, default_value_t = 3.0)]
     rate: f64,
-    /// Kinds of faults, by a part of their names (repeatable); all without it
+    /// Run only the kinds of faults whose names contain this text; repeatable [default: all kinds]
     #[arg(long)]
     only: Vec<String>,
-    /// Folder with the programs; that of this program without it
+    /// Folder with the programs [default: the folder of this program]
     #[arg(long)]
     programs: Option<PathBuf>,
-    /// Folder with the programs of the release before. The site starts with them, and rolling upgrades replace them
+    /// Folder with the programs of the previous release. The installation starts with them, and rolling upgrades
+    /// replace them
     #[arg(long)]
     previous: Option<PathBuf>,
-    /// Folder for the report (report.json) and the programs' logs
+    /// Folder for the report (report.json) and the logs of the programs
     #[arg(long, default_value = "target/chaos")]
     report: PathBuf,
-    /// Fail if this machine has no means for one of the faults
+    /// Fail if a fault is skipped because this machine lacks the means for it
     #[arg(long)]
     strict: bool,
-    /// Print the schedule and do nothing
+    /// Print the schedule and exit
     #[arg(long)]
     list: bool,
 }

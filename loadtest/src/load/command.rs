@@ -24,50 +24,50 @@ use crate::oracle::{CallbackReceiver, Ledger, Operation, SentTo, settle, settle_
 /// Time between two lines of progress, and two readings of metrics.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Send requests by a fixed schedule, and check what became of each
+/// Send requests on a fixed schedule, and check the outcome of each
 #[derive(Clone, Debug, clap::Args)]
 pub struct LoadCommand {
-    /// Address of a gateway; several share the requests
+    /// Address of a gateway; repeat the flag to spread the requests over several gateways
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: Vec<String>,
     /// Address of a gateway's operators' listener, such as http://127.0.0.1:9090, whose metrics the report shows
     #[arg(long)]
     metrics: Option<String>,
-    /// The scenario, a TOML file; without one, faces in small pictures at `--rate` for `--seconds`
+    /// Scenario file (TOML). Without it, face requests with small pictures are sent at --rate for --seconds
     #[arg(long, conflicts_with_all = ["rate", "seconds"])]
     scenario: Option<PathBuf>,
-    /// Requests a second, as a Poisson process
+    /// Mean number of requests per second, as a Poisson process
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
-    /// Length of the load in seconds
+    /// Length of the load, in seconds
     #[arg(long, default_value_t = 30.0)]
     seconds: f64,
-    /// Factor of all rates
+    /// Factor by which all rates are multiplied
     #[arg(long, default_value_t = 1.0)]
     times: f64,
     /// Seed of the schedule [default: the scenario's]
     #[arg(long)]
     seed: Option<u64>,
-    /// Refused callers come again after `Retry-After`
+    /// Let refused callers retry after `Retry-After`
     #[arg(long)]
     obey_retry_after: bool,
     /// Folder for the report: load.json and load.html
     #[arg(long)]
     report: Option<PathBuf>,
-    /// Answer each n-th callback of a replay with 500, so that it is sent again; 0 for none
+    /// Answer every n-th callback of a replay with 500, which causes another attempt; 0 for none
     #[arg(long, default_value_t = 4)]
     fail_callbacks: usize,
     /// Do not check sessions, replays and callbacks after the load
     #[arg(long)]
     no_settling: bool,
-    /// At most so many seconds for what is still to come after the load
+    /// Maximum time to wait for outstanding results after the load, in seconds
     #[arg(long, default_value_t = 120)]
     settle_seconds: u64,
     /// Shell command that prints usage records (`faceline usage export --records --format json …`). It is repeated after the load
     /// until no record is missing, for at most `--settle-seconds`
     #[arg(long, value_name = "COMMAND")]
     usage_export: Option<String>,
-    /// Name of the run: request ids begin with it [default: one of its own]
+    /// Name of the run, with which request ids begin [default: a unique name]
     #[arg(long)]
     run: Option<String>,
 }

@@ -193,16 +193,16 @@ impl fmt::Display for OverloadReport {
     }
 }
 
-/// Measure the peak, then send one, two and three times as much, and a burst to the idle service
+/// Measure the peak throughput, then send one, two and three times as much, and a burst to the idle service
 #[derive(Clone, Debug, clap::Args)]
 pub struct OverloadCommand {
     /// Address of a gateway
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// Callers of the closed loop that finds the peak
+    /// Number of callers of the closed loop that measures the peak
     #[arg(long, default_value_t = 12)]
     callers: usize,
-    /// Seconds of each load
+    /// Length of each load, in seconds
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// File for the report, in JSON

@@ -18,16 +18,16 @@ pub(crate) enum Scaling {
         /// Portrait that the pictures are made from [default: one of the installed pictures]
         #[arg(long, value_name = "FILE")]
         portrait: Option<PathBuf>,
-        /// What else ran on this machine meanwhile, for the document
+        /// Other activity on this machine during the measurement, for the document
         #[arg(long, default_value = "nothing else ran")]
         note: String,
     },
     /// Simulate all arrival traces, and write plots, recommended settings and the capacity table
     Simulate {
-        /// File with measurements
+        /// File with the measurements
         #[arg(long, value_name = "FILE", default_value = "docs/scaling/measured.json")]
         measured: PathBuf,
-        /// The ScaledObject that is simulated
+        /// File with the ScaledObject to simulate
         #[arg(
             long,
             value_name = "FILE",

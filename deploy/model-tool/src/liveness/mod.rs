@@ -29,29 +29,30 @@ const FIXED_APCERS: [f64; 3] = [0.1, 0.05, 0.01];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Liveness {
-    /// Folders with `index.csv`, whose columns `path` and `label` have pictures, videos or folders of frames, and `live` or the species
-    /// of an attack, and optionally `subject` and `source`; or folders of pictures and videos of living people. Labels that begin with
-    /// `deepfake` or `injected` are digital manipulations that were not presented to a camera, and are reported apart
+    /// Folders with index.csv, whose column `path` names a picture, a video or a folder of frames, and whose column
+    /// `label` is `live` or the attack species; the columns `subject` and `source` are optional. A folder without
+    /// index.csv contains pictures and videos of living people. Labels that begin with `deepfake` or `injected` mark
+    /// digital manipulations that were not presented to a camera; they are reported separately
     #[arg(required = true, value_name = "DIR")]
     datasets: Vec<PathBuf>,
-    /// List the findings, each with its picture
+    /// List each finding with its picture
     #[arg(long)]
     findings: bool,
-    /// Fit the calibration on all sources but one, and report the errors on that one, for each source
+    /// For each source, fit the calibration on all other sources and report the errors on this one
     #[arg(long)]
     leave_one_out: bool,
-    /// With --leave-one-out: also choose the threshold on the other sources, the lowest with at most this APCER of the worst species
-    /// (the mean over the other sources); above 0 and below 1
+    /// With --leave-one-out: also choose the lowest threshold at which the APCER of the worst species, averaged over
+    /// the other sources, is at most this share; above 0 and below 1
     #[arg(long, value_name = "SHARE", requires = "leave_one_out", value_parser = share)]
     aim_apcer: Option<f64>,
-    /// With --leave-one-out: also choose the threshold on the other sources, the highest with at most this BPCER (the mean over the
-    /// other sources); above 0 and below 1
+    /// With --leave-one-out: also choose the highest threshold at which the BPCER, averaged over the other sources,
+    /// is at most this share; above 0 and below 1
     #[arg(long, value_name = "SHARE", requires = "leave_one_out", value_parser = share)]
     aim_bpcer: Option<f64>,
-    /// Write the measurement of every picture and clip into a CSV file
+    /// Write the measurements of all pictures and clips to a CSV file
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
-    /// Write the DET curves (SVG) and all figures (JSON) into a folder
+    /// Write the DET curves (SVG) and all figures (JSON) to a folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }
