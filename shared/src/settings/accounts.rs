@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountSettings {
-    /// The accounts file, which names the clients and their keys. If this is not set, there is only the demo account, and only
-    /// on a loopback listener.
+    /// Accounts file with the clients and their keys. If this is not set, only the demo account exists, and only on a
+    /// loopback listener.
     pub file: Option<PathBuf>,
 }

@@ -11,15 +11,15 @@ use super::error::{SettingsError, invalid};
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct AdmissionSettings {
-    /// While a gateway must refuse jobs, it keeps the queue so short that the others wait for about this time. As long as it
-    /// refuses nobody, jobs may wait for up to half their deadline. It must be above the broker's own latency.
+    /// Waiting time in the queue that a gateway aims for while it must refuse jobs. While it refuses none, jobs may
+    /// wait for up to half their deadline. It must be above the broker's own latency.
     #[serde(with = "humantime_serde")]
     pub target_wait: Duration,
-    /// The longest `Retry-After` that a gateway sends, in whole seconds. A caller for whom no capacity can be reserved until
-    /// then gets no reservation.
+    /// Maximum `Retry-After`, in whole seconds. A caller for whom the gateway cannot reserve capacity within this
+    /// time gets no reservation.
     #[serde(with = "humantime_serde")]
     pub longest_retry_after: Duration,
-    /// The same for requests with videos, which take longer.
+    /// Maximum `Retry-After` for requests with videos, which take longer.
     #[serde(with = "humantime_serde")]
     pub longest_video_retry_after: Duration,
 }

@@ -39,8 +39,8 @@ use super::user_folder::user_folder;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Folder for files that must survive a restart: keys, and the embedded stores. Must be set where `HOME` and `XDG_DATA_HOME`
-    /// are not.
+    /// Folder for files that must survive a restart: keys and the embedded stores. It must be set if neither `HOME`
+    /// nor `XDG_DATA_HOME` is set.
     pub data_dir: PathBuf,
     /// The public listener.
     pub http: HttpSettings,
@@ -50,15 +50,15 @@ pub struct Settings {
     pub broker: BrokerSettings,
     /// The store of sessions, rates and usage records.
     pub store: StoreSettings,
-    /// Bounds of sessions.
+    /// Limits of sessions.
     pub sessions: SessionSettings,
-    /// The store of pictures on their way to a worker.
+    /// The store of pictures in transit to a worker.
     pub blobs: BlobSettings,
     /// The store of pictures that sessions keep.
     pub objects: ObjectSettings,
     /// Models and ONNX Runtime.
     pub models: ModelSettings,
-    /// Keys that seal everything which leaves a process.
+    /// Keys that seal (encrypt) all data that leaves a process.
     pub keys: KeySettings,
     /// Keys that sign answers.
     pub signing: SigningSettings,
@@ -68,11 +68,11 @@ pub struct Settings {
     pub usage: UsageSettings,
     /// Face algorithm and second faces.
     pub face: FaceSettings,
-    /// Findings: reasons not to judge a live picture.
+    /// Findings: reasons why a live picture is not judged.
     pub findings: FindingSettings,
     /// Liveness decisions.
     pub liveness: LivenessSettings,
-    /// Videos that are captured on a device and judged here.
+    /// Replays: videos that are captured on a device and judged by the service.
     pub replay: ReplaySettings,
     /// Callbacks to service providers.
     pub callbacks: CallbackSettings,
@@ -82,11 +82,11 @@ pub struct Settings {
     pub exports: ExportSettings,
     /// Pictures that callers name by URL.
     pub url_input: UrlInputSettings,
-    /// Bounds of what callers may ask for.
+    /// Limits on requests, and on the data that clients keep.
     pub limits: LimitSettings,
     /// Time limits of jobs.
     pub jobs: JobSettings,
-    /// How models are run.
+    /// Execution of models.
     pub inference: InferenceSettings,
     /// The adaptive concurrency limit on jobs.
     pub admission: AdmissionSettings,

@@ -124,35 +124,36 @@ pub enum TopologyMode {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct BrokerSettings {
-    /// `embedded:` for a broker inside the process (standalone program only), or `amqp://user:password@host:port/vhost` or
-    /// `amqps://…` for RabbitMQ. For a cluster, the URLs of several nodes: a list, or a text with commas between them. They are
-    /// tried in random order. Without a virtual host, `/` is used.
+    /// `embedded:` for a broker inside the process (standalone program only), or
+    /// `amqp://user:password@host:port/vhost` or `amqps://…` for RabbitMQ. For a cluster, a list of URLs, or one
+    /// text with commas between them; its nodes are tried in random order. Without a virtual host, `/` is used.
     pub url: BrokerUrl,
-    /// TLS of `amqps:` URLs: whom to trust, and the certificate to show. The files are read for each connection.
+    /// TLS of `amqps:` URLs: trusted authorities and the client certificate. The files are read for each connection.
     pub tls: ClientTls,
-    /// `declare`: this process declares the queues. `passive`: they exist already, and this process has no right to declare
-    /// any.
+    /// `declare`: this process declares the queues. `passive`: the queues must exist, and this process needs no right
+    /// to declare them.
     pub topology: TopologyMode,
-    /// Address of RabbitMQ's management API, `http://user:password@host:15672` or `https://…`. Gateways and workers do not use it;
-    /// `faceline queue` and `faceline doctor` show more with it. With `https://` they trust `broker.tls.ca` besides the system's
-    /// authorities.
+    /// Address of RabbitMQ's management API, `http://user:password@host:15672` or `https://…`. Gateways and workers
+    /// do not use it; `faceline queue` and `faceline doctor` show more with it. With `https://` they trust
+    /// `broker.tls.ca` in addition to the system's authorities.
     pub management_url: Option<SecretUrl>,
-    /// Prefix of every queue's name, with which several installations share one virtual host.
+    /// Prefix of all queue names, with which several installations can share one virtual host.
     pub prefix: String,
-    /// A job whose pictures together have at most this size, in bytes, carries them in its message; otherwise they go through the
-    /// blob store.
+    /// Maximum total size of a job's pictures, in bytes, that travel in the job's message. Pictures of larger jobs go
+    /// through the blob store.
     pub inline_limit: usize,
-    /// The most messages that wait in one queue; beyond that, callers get 429. RabbitMQ keeps a queue as it was first declared:
-    /// to change this or one of the next three, delete the queues, or let an operator's policy set them and use `passive`.
+    /// Maximum number of messages that wait in one queue; beyond that, callers get 429. RabbitMQ does not change a
+    /// queue that it has declared: to change this setting or one of the next three, delete the queues, or set the
+    /// limits by an operator policy and use `passive`.
     pub max_length: u64,
-    /// The most bytes that wait in one queue; beyond that, callers get 429.
+    /// Maximum size of the messages that wait in one queue, in bytes; beyond that, callers get 429.
     pub max_length_bytes: u64,
-    /// The most messages in the queue of dead letters.
+    /// Maximum number of messages in the dead-letter queue.
     pub dead_letter_max_length: u64,
-    /// The most bytes in the queue of dead letters; the oldest are dropped. A queue of dead letters that an earlier version declared
-    /// has no such bound, and is used as it is; `docs/operations.md` says how to bound it.
+    /// Maximum size of the messages in the dead-letter queue, in bytes; the oldest are dropped. A dead-letter queue
+    /// that an earlier version declared is used without this limit; `docs/operations.md` describes how to limit it.
     pub dead_letter_max_length_bytes: u64,
-    /// If the broker does not confirm a publish within this time, its outcome counts as unknown.
+    /// Time to wait until the broker confirms a publish. After that, the outcome of the publish counts as unknown.
     #[serde(with = "humantime_serde")]
     pub confirm_timeout: Duration,
 }

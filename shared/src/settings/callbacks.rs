@@ -13,14 +13,14 @@ use super::network::Network;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct CallbackSettings {
-    /// Those hosts whose addresses may be private ones (RFC 1918, 4193 and 6598), such as receivers in the same cluster.
+    /// Hosts whose addresses may be private (RFC 1918, 4193 and 6598), such as receivers in the same cluster.
     pub private_hosts: Vec<HostPattern>,
-    /// Networks whose addresses may be called whatever their kind, such as `10.0.0.0/8`.
+    /// Networks whose addresses may be called even if they are not public, such as `10.0.0.0/8`.
     pub allowed_networks: Vec<Network>,
-    /// A receiver must answer within this time.
+    /// Time within which a receiver must answer.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// How long callbacks that nobody accepted are kept for `faceline-gateway callbacks`.
+    /// Time for which callbacks that no receiver accepted are kept for `faceline-gateway callbacks`.
     #[serde(with = "humantime_serde")]
     pub dead_letter_retention: Duration,
 }

@@ -6,8 +6,8 @@ use url::{Host, Url};
 use super::error::{SettingsError, invalid};
 use super::http::is_origin;
 
-/// Capture pages: what the gateway serves to browsers, and what pages of other servers may do. The *demonstration* is a gateway with
-/// the demo account, which listens on a loopback address.
+/// Capture pages that the gateway serves to browsers, and permissions of pages on other servers. The *demonstration*
+/// is a gateway with the demo account that listens on a loopback address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
@@ -15,20 +15,21 @@ pub struct CaptureSettings {
     /// Whether the gateway serves the capture page (`/web/capture/`), the playground (`/web/playground/`) and the web SDK
     /// (`/web/sdk/faceline.js`). If this is not set, only the demonstration serves them.
     pub pages: Option<bool>,
-    /// Whether the gateway serves the scripts for pages of the original service (`/video-server/*.js`) with what they measure a
-    /// network by, and the web SDK. If this is not set, only the demonstration serves them.
+    /// Whether the gateway serves the web SDK, the scripts for pages of the original service (`/video-server/*.js`),
+    /// and the endpoints by which these scripts measure the network. If this is not set, only the demonstration
+    /// serves them.
     pub scripts: Option<bool>,
-    /// Whether the id of a session of web capture is enough for a page of `capture.origins` to read the parameters of its replay, to
-    /// upload its video once and to read its status. If this is not set, it is in the demonstration only.
+    /// Whether a page of `capture.origins` needs only the id of a web capture session to read the parameters of its
+    /// replay, to upload its video once and to read its status. If this is not set, only the demonstration allows it.
     pub session_id_authorises: Option<bool>,
-    /// Origins whose pages may capture for sessions, such as `["https://app.example"]`: with a capture token, or with the session's id
-    /// where `capture.session_id_authorises` is set. If this is not set, all origins on this machine in the demonstration, and
-    /// none elsewhere.
+    /// Origins whose pages may capture for sessions, such as `["https://app.example"]`: with a capture token, or with
+    /// the session's id if `capture.session_id_authorises` is set. If this is not set: all origins on this machine in
+    /// the demonstration, and none elsewhere.
     pub origins: Option<Vec<String>>,
-    /// Origins whose pages may show the capture page in a frame.
+    /// Origins whose pages may embed the capture page in a frame.
     pub frame_ancestors: Vec<String>,
-    /// Whether `/web/demo/` creates sessions for everybody who asks. If this is not set, it does in the demonstration; elsewhere it
-    /// cannot be switched on.
+    /// Whether `/web/demo/` creates sessions for every visitor. If this is not set, only the demonstration does;
+    /// elsewhere it cannot be enabled.
     pub demo: Option<bool>,
 }
 

@@ -6,16 +6,15 @@ use serde::Deserialize;
 
 use super::error::{SettingsError, invalid};
 
-/// Whom a TLS client trusts, and how it identifies itself. Only addresses whose scheme asks for TLS use it.
+/// Trusted authorities and certificate of a TLS client. Used only for addresses whose scheme asks for TLS.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientTls {
-    /// PEM file with the certificates of the authorities that the server's certificate may come from. If this is not set, they are
-    /// those of the system.
+    /// PEM file with the certificates of the authorities to trust. If this is not set, the system's authorities are
+    /// trusted.
     pub ca: Option<PathBuf>,
-    /// PEM file with this client's certificate, followed by the certificates that lead to its authority, for servers that ask for
-    /// one.
+    /// PEM file with the client certificate, followed by its intermediate certificates, for servers that ask for one.
     pub certificate: Option<PathBuf>,
     /// PEM file with the private key of `certificate`: PKCS #8, PKCS #1 or SEC1, not encrypted.
     pub key: Option<PathBuf>,

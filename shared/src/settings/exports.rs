@@ -7,18 +7,18 @@ use serde::Deserialize;
 use super::error::{SettingsError, invalid};
 use super::objects::{ObjectEncryption, ObjectSettings, ObjectsUrl};
 
-/// Media of replays that are exported, readable, for the service provider. Nothing deletes them: how long they are kept is up
-/// to whoever owns the bucket.
+/// Media of replays that are exported, unsealed, for the service provider. The service never deletes them: the owner
+/// of the bucket decides how long to keep them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct ExportSettings {
-    /// The best images are exported.
+    /// Whether the best images are exported.
     pub images: bool,
-    /// The videos are exported.
+    /// Whether the videos are exported.
     pub videos: bool,
-    /// Where to: a bucket of its own, with server-side encryption. If `url` is not set, it is the folder `exports` in
-    /// `data_dir`. All workers share it.
+    /// Destination: a separate bucket, with server-side encryption. If `url` is not set, it is the folder `exports`
+    /// in `data_dir`. All workers share it.
     pub store: ObjectSettings,
 }
 

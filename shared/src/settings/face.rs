@@ -4,20 +4,23 @@ use serde::Deserialize;
 
 use super::error::{SettingsError, invalid};
 
-/// The face algorithm, and when a picture has a second face.
+/// The face algorithm, and the relative size from which a picture has a second face.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct FaceSettings {
-    /// Name of the algorithm that the workers run, which is the `mode` of answers. A worker with other models does not start.
+    /// Name of the algorithm that the workers run; answers state it as `mode`. A worker with other models does not
+    /// start.
     pub algorithm: String,
     /// Version of the templates that the algorithm makes.
     pub template_version: u32,
-    /// In a picture to be coded, a second face counts if its eye distance is at least this part of the largest face's; above 0, at most 1.
+    /// Minimum ratio between the eye distances of a second face and of the largest face from which the second face
+    /// counts, for pictures to be coded; above 0, at most 1.
     pub second_face_ratio: f32,
-    /// The same for live pictures and videos, where somebody beside the face may be an attacker who holds it up.
+    /// The same ratio for live pictures and videos, in which a second person may be an attacker who holds up the
+    /// face.
     pub second_live_face_ratio: f32,
-    /// The same for the ID photo of PhotoVerify, in which documents repeat their portrait as a small ghost image.
+    /// The same ratio for the ID photo of PhotoVerify. Documents repeat their portrait as a small ghost image.
     pub second_portrait_ratio: f32,
 }
 

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::error::{SettingsError, invalid};
 
-/// Findings: reasons not to judge a live picture, and the bounds from which on they apply. Lengths in a face are given in
-/// distances between its eyes.
+/// Findings: reasons why a live picture is not judged, and their thresholds. The unit of lengths in a face is the
+/// distance between its eyes.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
@@ -13,14 +13,15 @@ pub struct FindingSettings {
     /// Cropped: brows, cheeks or mouth are nearer to the picture's border than this many eye distances. A negative value lets
     /// them lie beyond the border.
     pub cropped_margin: f32,
-    /// Cropped: the detector's box reaches the lower border, and its height over its width is below this. 1.4 is usual.
+    /// Cropped: the detector's box reaches the lower border, and its ratio of height to width is below this. 1.4 is
+    /// usual.
     pub cropped_aspect: f32,
     /// Close to the border: brows, cheeks or mouth are nearer to it than this many eye distances.
     pub least_margin: f32,
     /// Too close: the eye distance is more than this part of the picture's shorter side, 0 to 1.
     pub most_eye_part: f32,
-    /// Too close: the picture holds less than this part, 0 to 1, of the side of the crop that passive liveness takes, which is 2.7 times
-    /// that of the face. Scores of tighter crops are not comparable.
+    /// Too close: the picture holds less than this part, 0 to 1, of the side of the crop for passive liveness, which
+    /// is 2.7 times the side of the face. Scores of tighter crops are not comparable.
     pub least_liveness_crop: f32,
     /// Too small: the eye distance is below this, in pixels.
     pub least_eye_distance: f32,
@@ -33,7 +34,8 @@ pub struct FindingSettings {
     /// Covered (masks): the similarity, up to 1, between the face and the same face with its lower half painted over, plus twice
     /// the scatter of its landmarks, is above this.
     pub most_cover: f32,
-    /// Covered (dark glasses): the natural logarithm of the cheeks' brightness over the eyes' is above this.
+    /// Covered (dark glasses): the natural logarithm of the ratio between the brightness of the cheeks and of the
+    /// eyes is above this.
     pub most_eye_shade: f32,
     /// Covered: the quality, -500 to 300, is below this although no other finding applies.
     pub least_quality: f32,

@@ -18,46 +18,48 @@ const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
-    /// Address and port of the listener. Other addresses than those of the loopback interface need `accounts.file`.
+    /// Address and port of the listener. Addresses other than those of the loopback interface need `accounts.file`.
     pub listen: SocketAddr,
-    /// The most connections at the same time, as far as the process may open files. For one more, the gateway closes the
-    /// connection that has been idle longest. If all are busy, the new one waits for the first that becomes idle.
+    /// Maximum number of concurrent connections, as far as the limit on open files permits. For a new connection
+    /// beyond it, the gateway closes the one that has been idle longest. If all are busy, the new one waits until one
+    /// becomes idle.
     pub max_connections: usize,
-    /// The gateway closes a connection whose first request is not there within this time, or whose next request is not complete
-    /// this long after its first byte. The body has `body_timeout`.
+    /// Time after which the gateway closes a connection that has not sent complete request headers. It begins when
+    /// the connection opens, and for later requests with their first byte. `body_timeout` applies to bodies.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
-    /// The gateway closes a connection without a request in progress after this time, even if the caller sends HTTP/2 pings or
-    /// does not read its answers. It must be above the time for which a balancer keeps idle connections, which is usually 600 s or less.
+    /// Time after which the gateway closes a connection without a request in progress, even if the caller sends
+    /// HTTP/2 pings or does not read its answers. It must be above the idle timeout of load balancers, which is
+    /// usually 600 s or less.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// The gateway gives up a body that makes no progress for this time.
+    /// Time after which the gateway aborts a request body that makes no progress.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
-    /// The largest size of the headers of a request, in bytes.
+    /// Maximum size of the headers of a request, in bytes.
     pub max_header_bytes: usize,
-    /// The most HTTP/2 requests at the same time on one connection.
+    /// Maximum number of concurrent HTTP/2 requests on one connection.
     pub max_streams: u32,
-    /// A connection that is older than this, give or take a tenth, takes no more requests. Callers then open new connections
-    /// and find gateways that were started later. The gateway still answers the requests in progress.
+    /// Age, plus or minus a tenth, after which a connection takes no new requests; the gateway still answers those in
+    /// progress. Callers then open new connections, which also reach gateways that were started later.
     #[serde(with = "humantime_serde")]
     pub max_connection_age: Duration,
-    /// After a signal to stop, the gateway is not ready but goes on accepting and serving for this time, in which balancers notice.
-    /// If this is not set: 5 s, and 0 s for a loopback listener.
+    /// Time after a signal to stop for which the gateway still accepts and serves requests, but is not ready, until
+    /// load balancers notice. If this is not set: 5 s, and 0 s for a loopback listener.
     #[serde(with = "humantime_serde")]
     pub shutdown_delay: Option<Duration>,
-    /// Networks of the proxies that may state the caller's address: in the headers `Forwarded` and `X-Forwarded-For`, and
-    /// with `proxy_protocol` the PROXY protocol. From other addresses they are ignored.
+    /// Networks of the proxies that may state the caller's address, in the headers `Forwarded` and `X-Forwarded-For`
+    /// and, with `proxy_protocol`, in the PROXY protocol. Statements from other addresses are ignored.
     pub trusted_proxies: Vec<Network>,
-    /// Whether each connection from `trusted_proxies` begins with a header of the PROXY protocol (version 1 or 2). Connections from
-    /// other addresses have none.
+    /// Whether each connection from `trusted_proxies` begins with a PROXY protocol header (version 1 or 2).
+    /// Connections from other addresses have none.
     pub proxy_protocol: bool,
     /// Origins whose pages may call the service from a browser, such as `["https://app.example"]`.
     pub cors_origins: Vec<String>,
     /// Certificate and key. With them the listener speaks TLS.
     pub tls: Option<TlsSettings>,
-    /// Whether the listener serves the description of the API (`/openapi.json`) and a page to try it (`/docs/`). If this is
-    /// not set, only a loopback listener serves them.
+    /// Whether the listener serves the API description (`/openapi.json`) and a page to try the API (`/docs/`). If
+    /// this is not set, only a loopback listener serves them.
     pub docs: Option<bool>,
 }
 
@@ -66,7 +68,7 @@ pub struct HttpSettings {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct TlsSettings {
-    /// PEM file with the certificate, followed by the certificates that lead to its authority.
+    /// PEM file with the certificate, followed by its intermediate certificates.
     pub certificate: PathBuf,
     /// PEM file with the certificate's private key: PKCS #8, PKCS #1 or SEC1, not encrypted.
     pub key: PathBuf,

@@ -2,17 +2,17 @@
 
 use serde::Deserialize;
 
-/// How models are run.
+/// Execution of models.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct InferenceSettings {
-    /// `cpu`, `cuda:N` or `tensorrt:N`. A device that is not available ends the start.
+    /// `cpu`, `cuda:N` or `tensorrt:N`. The worker does not start if the device is not available.
     pub device: String,
-    /// Threads that run models. With 0 there are as many as cores.
+    /// Number of threads that run models; 0 for one thread per core.
     pub sessions: usize,
-    /// Videos that are judged at the same time, each on a thread with models of its own and with a lower priority. With 0 this worker
-    /// takes no videos.
+    /// Number of videos that are judged at the same time, each on a low-priority thread with its own models. With 0
+    /// this worker takes no videos.
     pub replay_slots: usize,
 }
 

@@ -9,13 +9,13 @@ use serde::Deserialize;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct JobSettings {
-    /// A caller gets an answer within this time.
+    /// Time within which a caller gets an answer.
     #[serde(with = "humantime_serde")]
     pub deadline: Duration,
-    /// A caller who sends a video (VideoLivenessDetection of BWS) gets an answer within this time.
+    /// Time within which a caller who sends a video (VideoLivenessDetection of BWS) gets an answer.
     #[serde(with = "humantime_serde")]
     pub video_deadline: Duration,
-    /// After a signal to stop, a worker finishes jobs in progress for at most this time.
+    /// Maximum time for which a worker finishes jobs in progress after a signal to stop.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
 }

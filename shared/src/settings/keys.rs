@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// Keys that seal everything which leaves a process: jobs, blobs, sessions, templates.
+/// Keys that seal (encrypt) all data that leaves a process: jobs, blobs, sessions, templates.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct KeySettings {
-    /// The key file, which all gateways and workers share and follow while they run. If this is not set, it is `keys.toml` in `data_dir`, made at the
-    /// first start.
+    /// Key file that all gateways and workers share; they read it again when it changes. If this is not set, it is
+    /// `keys.toml` in `data_dir`, created at the first start.
     pub file: Option<PathBuf>,
 }

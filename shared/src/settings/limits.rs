@@ -6,51 +6,54 @@ use serde::Deserialize;
 
 use super::error::{SettingsError, all_above_zero, invalid};
 
-/// Bounds of what callers may ask for.
+/// Limits on requests, and on the data that clients keep.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitSettings {
-    /// The largest size of one picture's file, in bytes.
+    /// Maximum size of one picture's file, in bytes.
     pub picture_bytes: usize,
-    /// The most pixels of one picture: its width times its height.
+    /// Maximum number of pixels of one picture: its width times its height.
     pub picture_pixels: u64,
-    /// A worker gives up decoding a picture after this time.
+    /// Time after which a worker stops decoding a picture.
     #[serde(with = "humantime_serde")]
     pub decode_time: Duration,
-    /// The most bytes of bodies that a gateway holds at the same time. A body counts twice if the blob store is embedded, and JSON
-    /// with pictures in it counts 2.4 times.
+    /// Maximum size of the request bodies that a gateway holds at the same time, in bytes. A body counts twice if the
+    /// blob store is embedded, and 2.4 times if it is JSON with pictures.
     pub inflight_bytes: usize,
-    /// The most requests that a gateway has in progress at the same time, and the upper bound of its adaptive limit on jobs.
+    /// Maximum number of requests that a gateway has in progress at the same time, and upper bound of its adaptive
+    /// limit on jobs.
     pub inflight_jobs: usize,
-    /// The most videos whose callers wait at the same time, besides these requests, and the upper bound of their adaptive limit.
+    /// Maximum number of videos whose callers wait at the same time, in addition to `inflight_jobs`, and upper bound
+    /// of their adaptive limit.
     pub inflight_videos: usize,
-    /// The part of `inflight_jobs`, `inflight_videos` and `inflight_bytes` that one client may use while others are present; above 0, at most 1.
-    /// A client that is alone may use seven eighths at least.
+    /// Part of `inflight_jobs`, `inflight_videos` and `inflight_bytes` that one client may use while others are
+    /// present; above 0, at most 1. A client that is alone may use at least seven eighths.
     pub client_share: f64,
-    /// Requests a second for a key without a rate of its own.
+    /// Rate limit, in requests per second, of a key without a limit of its own.
     pub requests_per_second: u32,
-    /// Requests that such a key may send at once.
+    /// Number of requests that such a key may send at once.
     pub burst: u32,
-    /// How long a gateway waits for Redis to decide whether a key's rate allows a request. After that, each gateway decides for
-    /// itself until Redis answers again.
+    /// Time that a gateway waits for Redis to check the rate of a key. After that, each gateway decides for itself
+    /// until Redis answers again.
     #[serde(with = "humantime_serde")]
     pub rate_check_time: Duration,
-    /// Wrong credentials a minute of one kind (API keys, passwords, tokens) from one address (of IPv6: one /64 network), and wrong
-    /// passwords of one user. After that, the gateway refuses passwords without checking them, except right ones of users whom it
-    /// has seen at that address before.
+    /// Limit on wrong credentials per minute of one kind (API key, password, token) from one address (IPv6: one /64
+    /// network), and on wrong passwords per minute of one user. Beyond it, the gateway refuses passwords without
+    /// checking them, except for users who have logged in from that address before.
     pub failed_logins: u32,
-    /// Sessions that one client may keep at the same time; 0 for any number. The accounts file may have other bounds for single
+    /// Maximum number of sessions of one client; 0 for no limit. The accounts file may set other limits for single
     /// clients.
     pub client_sessions: u64,
-    /// Faces that one client may keep in all its sessions; 0 for any number.
+    /// Maximum number of faces of one client in all its sessions; 0 for no limit.
     pub client_faces: u64,
-    /// Bytes that the sessions, faces and replays of one client may have in the session store, without pictures and the store's
-    /// overhead; 0 for any number.
+    /// Maximum size of the sessions, faces and replays of one client in the session store, in bytes, without pictures
+    /// and the store's overhead; 0 for no limit.
     pub client_session_bytes: u64,
-    /// Idempotency records that one client may keep; 0 for any number. A record of a creation is kept for 24 h.
+    /// Maximum number of idempotency records of one client; 0 for no limit. The record of a creating request is kept
+    /// for 24 h.
     pub client_idempotency_records: u64,
-    /// Bytes that the answers in the idempotency records of one client may have; 0 for any number.
+    /// Maximum size of the answers in the idempotency records of one client, in bytes; 0 for no limit.
     pub client_idempotency_bytes: u64,
 }
 

@@ -9,10 +9,11 @@ use crate::liveness::SecurityLevel;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct LivenessSettings {
-    /// How certain BWS must be before it says live: above a score of 0.25 (`LOW`), 0.5 (`MEDIUM`) or 0.75 (`HIGH`). Callers of
-    /// Face Liveness get the score and judge for themselves.
+    /// Score above which BWS reports a living person: 0.25 (`LOW`), 0.5 (`MEDIUM`) or 0.75 (`HIGH`). Callers of Face
+    /// Liveness get the score and decide for themselves.
     pub security_level: SecurityLevel,
-    /// Name of a liveness calibration that `faceline-models calibrate liveness` made from pictures of living people: its thresholds replace
-    /// those that ship. Workers read it from `liveness-calibrations` in `models.dir`. Empty: the one that ships.
+    /// Name of a liveness calibration that `faceline-models calibrate liveness` made; its thresholds replace the
+    /// shipped ones. Workers read it from `liveness-calibrations` in `models.dir`. If this is empty, the shipped
+    /// thresholds apply.
     pub calibration: String,
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 pub struct LogSettings {
     /// `human` for people, `json` for one JSON object a line, `auto` for `human` on a terminal and `json` elsewhere.
     pub format: LogFormat,
-    /// Which lines are logged: directives of tracing-subscriber's `EnvFilter`. Lines of the AMQP library (`lapin`) are left out
-    /// unless a directive names it, because Faceline itself reports what happens to its connections.
+    /// Selection of log lines, as directives of tracing-subscriber's `EnvFilter`. Lines of the AMQP library (`lapin`)
+    /// are left out unless a directive names it, because Faceline logs the events of its connections itself.
     pub filter: String,
 }
 

@@ -11,10 +11,10 @@ use super::user_folder::user_folder;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub enum ModelProfile {
-    /// Models of package registries only.
+    /// Models from package registries only.
     #[default]
     Default,
-    /// Two more liveness networks, which take about as long again as the default one.
+    /// Two additional liveness networks, which together take about as long as the default one.
     Strong,
 }
 
@@ -23,11 +23,11 @@ pub enum ModelProfile {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSettings {
-    /// Folder with the models and ONNX Runtime, which `faceline-models fetch` fills. Where `HOME` and `XDG_CACHE_HOME` are not
-    /// set, the default is `models` in `data_dir`.
+    /// Folder with the models and ONNX Runtime, filled by `faceline-models fetch`. If neither `HOME` nor
+    /// `XDG_CACHE_HOME` is set, the default is `models` in `data_dir`.
     pub dir: PathBuf,
-    /// Which models run: `default`, or `strong` with two more liveness networks, which `faceline-models fetch --profile strong` installs. All
-    /// workers of an installation need the same.
+    /// Profile of models: `default`, or `strong` with two additional liveness networks, which `faceline-models fetch
+    /// --profile strong` installs. All workers of an installation need the same profile.
     pub profile: ModelProfile,
 }
 

@@ -60,27 +60,28 @@ pub enum ObjectEncryption {
     Kms,
 }
 
-/// The store of videos on their way to a worker, of pictures that sessions keep, and of usage records.
+/// The store of videos in transit to a worker, of pictures that sessions keep, and of usage records.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectSettings {
-    /// `file:///…` for a folder, which all gateways and workers share, or `s3://bucket/folder`. If this is not set, it is the folder
-    /// `objects` in `data_dir`.
+    /// `file:///…` for a folder, which all gateways and workers share, or `s3://bucket/folder`. If this is not set,
+    /// it is a folder in `data_dir`: `objects`, or `exports` for `exports.store`.
     pub url: Option<ObjectsUrl>,
-    /// Region of the bucket. If this is not set, it is that of the environment (`AWS_REGION`), or us-east-1.
+    /// Region of the bucket. If this is not set, it is that of the environment (`AWS_REGION`), or `us-east-1`.
     pub region: Option<String>,
-    /// Address of an S3 server that is not Amazon's. The connection is without TLS only if this is `http://…`.
+    /// Address of an S3-compatible server other than Amazon's. The connection is without TLS only if this begins with
+    /// `http://`.
     pub endpoint: Option<SecretUrl>,
-    /// Access key for S3, together with `secret_access_key`. If neither is set, the usual credentials of the environment, the
-    /// container or the machine are used.
+    /// Access key for S3, together with `secret_access_key`. If neither is set, the credentials of the environment,
+    /// the container or the machine are used.
     pub access_key_id: Option<SecretText>,
     /// Secret of the access key.
     pub secret_access_key: Option<SecretText>,
-    /// Server-side encryption that is asked of S3: `none` (the bucket's default holds), `AES256` or `aws:kms`. If this is not
-    /// set, it is `none` for `objects`, which hold sealed content, and `AES256` for `exports.store`.
+    /// Server-side encryption requested from S3: `none` (the bucket's default applies), `AES256` or `aws:kms`. If
+    /// this is not set, it is `none` for `objects`, which hold sealed content, and `AES256` for `exports.store`.
     pub encryption: Option<ObjectEncryption>,
-    /// Id of the key for `aws:kms`. If this is not set, it is the bucket's key.
+    /// Id of the key for `aws:kms`. If this is not set, the bucket's key is used.
     pub kms_key_id: Option<String>,
 }
 

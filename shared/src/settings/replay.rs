@@ -7,58 +7,61 @@ use serde::Deserialize;
 
 use super::error::{SettingsError, all_above_zero};
 
-/// Videos that are captured on a device and judged here.
+/// Replays: videos that are captured on a device and judged by the service.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct ReplaySettings {
-    /// A device must have begun its upload within this time of the replay's parameters, or the replay ends with TIMEOUT.
+    /// Time within which a device must begin its upload after it got the replay's parameters; otherwise the replay
+    /// ends with TIMEOUT.
     #[serde(with = "humantime_serde")]
     pub upload_timeout: Duration,
-    /// The longest video, in bytes.
+    /// Maximum size of a video, in bytes.
     pub media_bytes: u64,
-    /// An upload that is slower than this ends, in bytes a second.
+    /// Minimum rate of an upload, in bytes per second. The gateway ends slower uploads.
     pub min_upload_rate: u64,
-    /// The most uploads that a gateway receives at the same time. `limits.client_share` of them are for one client while others are
-    /// present.
+    /// Maximum number of uploads that a gateway receives at the same time. One client may use the part
+    /// `limits.client_share` of them while others are present.
     pub uploads: usize,
-    /// A worker must have judged a video within this time of its upload. Then the job is published once more; after the same time
-    /// again the replay ends with ERROR.
+    /// Time within which a worker must judge a video after its upload. After that, the job is published once more;
+    /// after the same time again, the replay ends with ERROR.
     #[serde(with = "humantime_serde")]
     pub deadline: Duration,
-    /// File of the keys and certificates for which devices encrypt uploads. If this is not set, it is `replay.toml` in `data_dir`,
-    /// and the gateway makes it. All gateways of an installation share it.
+    /// File with the keys and certificates with which devices encrypt uploads, shared by all gateways of an
+    /// installation. If this is not set, it is `replay.toml` in `data_dir`, created by the gateway.
     pub keys_file: Option<PathBuf>,
-    /// The program that decodes videos, version 5.1 or later: a path, or a name in `PATH`. `ffprobe` must be in its folder.
+    /// Program that decodes videos (ffmpeg, version 5.1 or later): a path, or a name in `PATH`. `ffprobe` must be in
+    /// the same folder.
     pub ffmpeg: PathBuf,
-    /// `required`: videos are decoded by a process that can open no files and no connections, and a worker whose kernel cannot
-    /// confine it so is not ready for replays. `off`: the process has limits of resources only.
+    /// `required`: the process that decodes videos can open no files and no connections; a worker whose kernel cannot
+    /// enforce this is not ready for replays. `off`: only the resources of the process are limited.
     pub confinement: Confinement,
-    /// The longest time for decoding one video.
+    /// Maximum time for decoding one video.
     #[serde(with = "humantime_serde")]
     pub decode_time: Duration,
-    /// The most CPU time for decoding one video, of all its threads together.
+    /// Maximum CPU time for decoding one video, summed over all threads.
     #[serde(with = "humantime_serde")]
     pub decode_cpu_time: Duration,
-    /// The largest address space of the process that decodes, in bytes.
+    /// Maximum address space of the process that decodes, in bytes.
     pub decode_memory: u64,
-    /// The longest video, by its presentation times.
+    /// Maximum length of a video, by its presentation times.
     #[serde(with = "humantime_serde")]
     pub video_length: Duration,
-    /// The most frames of a video.
+    /// Maximum number of frames of a video.
     pub video_frames: u32,
-    /// The most pixels of a frame.
+    /// Maximum number of pixels of a frame.
     pub frame_pixels: u64,
-    /// The most memory of a worker for the frames of one video, in bytes. Of a longer or larger video it keeps fewer frames.
+    /// Maximum memory that a worker uses for the frames of one video, in bytes. The worker keeps fewer frames of a
+    /// longer or larger video.
     pub kept_frame_bytes: usize,
 }
 
-/// Whether decoding must be confined by the kernel.
+/// Confinement of the decoding process by the kernel.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "lowercase")]
 pub enum Confinement {
-    /// Without it there is no decoding.
+    /// Videos are decoded only by a confined process.
     Required,
     /// Only resources are limited.
     Off,

@@ -6,18 +6,18 @@ use serde::Deserialize;
 
 use super::error::{SettingsError, all_above_zero, invalid};
 
-/// Bounds of sessions.
+/// Limits of sessions.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionSettings {
-    /// How long a session lives if its caller does not say.
+    /// Lifetime of a session if its caller sets none.
     #[serde(with = "humantime_serde")]
     pub default_ttl: Duration,
-    /// The longest lifetime that a caller may ask for.
+    /// Maximum lifetime that a caller may set.
     #[serde(with = "humantime_serde")]
     pub max_ttl: Duration,
-    /// The most faces in one session.
+    /// Maximum number of faces in one session.
     pub most_faces: usize,
 }
 

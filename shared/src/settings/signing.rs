@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct SigningSettings {
-    /// The file with the signing keys, which all gateways share. If this is not set, it is `signing.toml` in `data_dir`, made
-    /// at the first start.
+    /// File with the signing keys, which all gateways share. If this is not set, it is `signing.toml` in `data_dir`,
+    /// created at the first start.
     pub file: Option<PathBuf>,
-    /// Algorithm of signatures: `ES256` (ECDSA on P-256) or `RS256` (RSA).
+    /// Signature algorithm: `ES256` (ECDSA on P-256) or `RS256` (RSA).
     pub algorithm: SigningAlgorithm,
 }
 

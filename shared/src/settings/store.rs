@@ -68,7 +68,7 @@ pub struct StoreSettings {
     /// `redis+sentinel://user:password@host:port,host:port/master/database?sentinel_username=…&sentinel_password=…`. With `rediss`
     /// in place of `redis`, servers and sentinels speak TLS.
     pub url: StoreUrl,
-    /// TLS towards Redis, where the address asks for it.
+    /// TLS towards Redis, if the address asks for it.
     pub tls: ClientTls,
 }
 

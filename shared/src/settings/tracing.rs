@@ -19,19 +19,21 @@ pub struct TracingSettings {
     pub endpoint: Option<String>,
     /// TLS towards the collector.
     pub tls: ClientTls,
-    /// Share of the requests without a `traceparent` whose trace is recorded, from 0 to 1.
+    /// Share of requests without a `traceparent` whose traces are recorded, from 0 to 1.
     pub sample_ratio: f64,
-    /// Of the requests whose `traceparent` says *sampled*, each gateway records this many a second, at most. 0 ignores that flag.
+    /// Maximum number of traces per second that each gateway records for requests whose `traceparent` says *sampled*.
+    /// 0 ignores that flag.
     pub max_caller_traces_per_second: u32,
     /// Attributes of this process (an OpenTelemetry resource) that are added to `service.name`, `service.version` and
     /// `service.instance.id`, or replace them, such as `"deployment.environment.name" = "production"`.
     pub resource_attributes: BTreeMap<String, String>,
-    /// The collector must accept a batch of spans within this time. Spans of a batch that it does not accept are lost.
+    /// Time within which the collector must accept a batch of spans. Spans of a batch that it does not accept are
+    /// lost.
     #[serde(with = "humantime_serde")]
     pub export_timeout: Duration,
-    /// Spans that wait for their export, at most. Further ones are dropped.
+    /// Maximum number of spans that wait for their export. Further ones are dropped.
     pub queue_spans: usize,
-    /// At its end, a program waits this long, at most, for the export of the last spans.
+    /// Maximum time that a program waits at its end for the export of the last spans.
     #[serde(with = "humantime_serde")]
     pub shutdown_timeout: Duration,
 }

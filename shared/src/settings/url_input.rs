@@ -15,18 +15,19 @@ use super::network::Network;
 pub struct UrlInputSettings {
     /// Hosts from which pictures are fetched: `pictures.example`, `*.pictures.example`, `pictures.example:8443`.
     pub hosts: Vec<HostPattern>,
-    /// Those of `hosts` whose addresses may be private ones (RFC 1918, 4193 and 6598).
+    /// Entries of `hosts` whose addresses may be private (RFC 1918, 4193 and 6598).
     pub private_hosts: Vec<HostPattern>,
-    /// Networks whose addresses may be called whatever their kind, such as `10.0.0.0/8`.
+    /// Networks whose addresses may be called even if they are not public, such as `10.0.0.0/8`.
     pub allowed_networks: Vec<Network>,
-    /// The largest size of a picture, in bytes. `limits.picture_bytes` applies as well.
+    /// Maximum size of a picture, in bytes. `limits.picture_bytes` applies as well.
     pub max_bytes: usize,
-    /// The gateway must have the picture within this time, redirections included. `jobs.deadline` applies as well.
+    /// Time within which the gateway must have fetched the picture, including redirects. `jobs.deadline` applies as
+    /// well.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// The most redirections that the gateway follows for one picture.
+    /// Maximum number of redirects that the gateway follows for one picture.
     pub max_redirects: usize,
-    /// The most pictures that a gateway fetches at the same time.
+    /// Maximum number of pictures that a gateway fetches at the same time.
     pub concurrency: usize,
 }
 

@@ -11,14 +11,15 @@ use super::error::{SettingsError, all_above_zero, invalid};
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct UsageSettings {
-    /// How long records are kept, in whole days.
+    /// Time for which records are kept, in whole days.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
-    /// How often a gateway moves records from the session store to the object store. An export does not contain them before.
+    /// Interval at which a gateway moves records from the session store to the object store. Only then does an export
+    /// contain them.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
-    /// Bytes of records that may wait in `data_dir` while the session store is away; a record takes some 500. Further records are
-    /// lost, and counted.
+    /// Maximum size of the records that wait in `data_dir` while the session store is unavailable, in bytes; a record
+    /// takes about 500. Further records are lost, and counted.
     pub deferred_bytes: u64,
 }
 
