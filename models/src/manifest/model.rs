@@ -48,7 +48,7 @@ impl Role {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
-    /// Models of package registries only.
+    /// Models from package registries only.
     #[default]
     Default,
     /// Also the models that are marked with `profile = "strong"`.

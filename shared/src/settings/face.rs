@@ -14,8 +14,8 @@ pub struct FaceSettings {
     pub algorithm: String,
     /// Version of the templates that the algorithm makes.
     pub template_version: u32,
-    /// Minimum ratio between the eye distances of a second face and of the largest face from which the second face
-    /// counts, for pictures to be coded; above 0, at most 1.
+    /// Ratio of a second face's eye distance to that of the largest face, from which the second face counts, in
+    /// pictures to be coded; above 0, at most 1.
     pub second_face_ratio: f32,
     /// The same ratio for live pictures and videos, in which a second person may be an attacker who holds up the
     /// face.

@@ -76,7 +76,7 @@ pub struct ObjectSettings {
     /// Access key for S3, together with `secret_access_key`. If neither is set, the credentials of the environment,
     /// the container or the machine are used.
     pub access_key_id: Option<SecretText>,
-    /// Secret of the access key.
+    /// Secret access key that belongs to `access_key_id`.
     pub secret_access_key: Option<SecretText>,
     /// Server-side encryption requested from S3: `none` (the bucket's default applies), `AES256` or `aws:kms`. If
     /// this is not set, it is `none` for `objects`, which hold sealed content, and `AES256` for `exports.store`.
