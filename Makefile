@@ -13,14 +13,14 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: packages-build ## Build what is missing, then serve on 127.0.0.1:8080 with embedded defaults
-	@echo "The first build takes about 10 minutes on two cores, later ones seconds. The first after 'make test' is slow, too."
+	@echo "The first build takes 10 to 20 minutes on two cores, later ones seconds. The first after 'make test' is slow, too."
 	$(CARGO) build --release -p faceline -p faceline-model-tool
 	@$(RELEASE)/faceline-models fetch
 	@exec $(RELEASE)/faceline
 
 test: packages-test models-for-tests ## Run all tests, on RabbitMQ and Redis servers of their own
 	@deploy/dev/tools.sh $(TOOLS) test
-	node --test gateway/web/sdk/test/
+	node --test gateway/web/sdk/test/*.test.mjs
 	@# One more test of a program than cores at a time, since many wait for servers.
 	CARGO='$(CARGO)' RUST_TEST_THREADS=$$(($$(nproc) + 1)) deploy/dev/run-tests.py
 
