@@ -15,7 +15,7 @@ pub const MAX_AGE: Duration = Duration::from_secs(300);
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JwkSet<'a> {
-    /// The key that signs, the next one, and those that have signed.
+    /// The current signing key, the next one and previous ones.
     #[schema(value_type = Vec<Jwk>)]
     pub(super) keys: Vec<&'a Jwk>,
 }
@@ -25,21 +25,21 @@ pub(crate) struct JwkSet<'a> {
 pub(super) struct Jwk {
     #[serde(flatten)]
     pub(super) public: PublicKey,
-    /// What it is for: `sig`.
+    /// The key's use: `sig`.
     pub(super) r#use: &'static str,
-    /// What it signs with: ES256 or RS256.
+    /// The signature algorithm: ES256 or RS256.
     #[schema(value_type = String, pattern = "^[ER]S256$")]
     pub(super) alg: SigningAlgorithm,
-    /// Its name, which signatures have in their header.
+    /// The key's id, which the header of each signature names.
     pub(super) kid: String,
-    /// Its certificate, and others that lead to an authority.
+    /// The certificate chain, each in base64 of DER; the key's own certificate is the first.
     pub(super) x5c: Vec<String>,
-    /// Thumbprint of the certificate.
+    /// SHA-256 of the key's own certificate, in base64url.
     #[serde(rename = "x5t#S256")]
     pub(super) certificate_thumbprint: String,
 }
 
-/// Members by RFC 7518, 6.2.1 and 6.3.1.
+/// The parameters of the public key (RFC 7518, sections 6.2.1 and 6.3.1).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Public)]
 #[serde(tag = "kty")]

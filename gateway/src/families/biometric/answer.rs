@@ -16,11 +16,11 @@ use super::schema::types;
 use crate::sessions::face::FaceDescription;
 use crate::timestamp::Timestamp;
 
-/// `GET /bioserver-app/v2/capabilities`.
+/// The capabilities of the service.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capabilities<'a> {
-    /// The algorithm that faces are coded with.
+    /// The algorithm with which the service codes faces.
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 1, example = json!(["FL1_512"]))]
     pub(super) current_mode: [&'a str; 1],
     /// The version of the service.
@@ -28,14 +28,14 @@ pub struct Capabilities<'a> {
     pub(super) version: &'static str,
 }
 
-/// Where the face and its eyes are.
+/// The positions of the face and its eyes.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Landmarks {
     /// The centres of the eyes.
     #[schema(value_type = types::LandmarksEyes)]
     eyes: Eyes,
-    /// The face's box; absent where the template is of an earlier version.
+    /// The bounding box of the face; absent if the template is of an earlier version.
     #[schema(value_type = types::LandmarksBox)]
     #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
     face_box: Option<PixelBox>,
@@ -47,61 +47,62 @@ impl Landmarks {
     }
 }
 
-/// `GET` of a session.
+/// A session.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct SessionAnswer<'a> {
     /// The session's id.
     pub(super) id: Uuid,
-    /// The caller's own identifier, as it was given.
+    /// The caller's own identifier, unchanged.
     #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) correlation_id: Option<&'a str>,
-    /// The caller's own identifier, as it was given.
+    /// The caller's own identifier, unchanged.
     #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evidence_id: Option<&'a str>,
-    /// Whether the pictures of its faces are kept.
+    /// Whether the service keeps the pictures of the session's faces.
     pub(super) image_storage_enabled: bool,
-    /// When it was created.
+    /// The time of creation.
     pub(super) created: Timestamp,
-    /// When it ends by itself.
+    /// The time at which the session expires.
     pub(super) expires: Timestamp,
 }
 
-/// A face that was described.
+/// The description of a face.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct FaceAnswer<'a> {
     /// The face's id.
     pub(super) id: Uuid,
-    /// The caller's name for it.
+    /// The caller's name for the face.
     #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     friendly_name: Option<&'a str>,
-    /// SHA-256 of the picture's file in lower-case hex; absent where the face was made from JSON with a template of an earlier version.
+    /// SHA-256 of the picture's file in lower-case hex; absent if the face was made from JSON with a template of an
+    /// earlier version.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<&'a str>,
     /// The algorithm that coded the face.
     #[schema(max_length = 1024, example = "FL1_512")]
     mode: &'a str,
-    /// The picture's kind; absent where the face was made from JSON with a template of an earlier version.
+    /// The picture's kind; absent if the face was made from JSON with a template of an earlier version.
     #[schema(value_type = Option<types::ImageType>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     image_type: Option<ImageType>,
-    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture. Absent where the face was made from
-    /// JSON with a template of an earlier version.
+    /// The quality of the picture: above 100 is good; below 0 another picture is needed; -10000 if it shows no face.
+    /// Absent if the face was made from JSON with a template of an earlier version.
     #[schema(minimum = -10000, maximum = 300, example = 295)]
     #[serde(skip_serializing_if = "Option::is_none")]
     quality: Option<i32>,
-    /// Where the face and its eyes are.
+    /// The positions of the face and its eyes.
     #[serde(skip_serializing_if = "Option::is_none")]
     landmarks: Option<Landmarks>,
-    /// As it was asked for.
+    /// The `imageRotationEnabled` with which the face was coded.
     #[serde(skip_serializing_if = "Option::is_none")]
     image_rotation_enabled: Option<bool>,
-    /// The sealed template, for this installation only.
+    /// The sealed template, which only this installation can read.
     #[schema(min_length = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<&'a str>,
@@ -109,9 +110,9 @@ pub(super) struct FaceAnswer<'a> {
     #[schema(minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     template_version: Option<u32>,
-    /// When it was created.
+    /// The time of creation.
     created: Timestamp,
-    /// When it ends with its session, where it belongs to one.
+    /// The time at which the face's session expires; absent without a session.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<Timestamp>,
 }
@@ -142,15 +143,15 @@ impl<'a> FaceAnswer<'a> {
     }
 }
 
-/// A face in a comparison: without its template.
+/// A face in a comparison, without its template.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct MatchedFace {
-    /// The face's id; that of a reference from outside is the caller's own.
+    /// The face's id; for a `referenceFace` in the request, the caller's own id.
     #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
-    /// The caller's name for it.
+    /// The caller's name for the face.
     #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) friendly_name: Option<String>,
@@ -165,14 +166,14 @@ pub(super) struct MatchedFace {
     #[schema(value_type = Option<types::ImageType>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_type: Option<ImageType>,
-    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
+    /// The quality of the picture: above 100 is good; below 0 another picture is needed; -10000 if it shows no face.
     #[schema(minimum = -10000, maximum = 300, example = 295)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quality: Option<i32>,
-    /// As it was asked for.
+    /// The `imageRotationEnabled` with which the face was coded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_rotation_enabled: Option<bool>,
-    /// Where the face and its eyes are.
+    /// The positions of the face and its eyes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) landmarks: Option<Landmarks>,
 }
@@ -224,32 +225,32 @@ pub(super) fn quality(coded: &CodedPicture) -> i32 {
     coded.face.as_ref().map_or(QUALITY_NOBODY, |face| face.quality)
 }
 
-/// A comparison.
+/// The result of a comparison of two faces.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct MatchAnswer {
-    /// What was compared.
+    /// The reference face.
     pub(super) reference: MatchedFace,
-    /// What it was compared with.
+    /// The candidate face.
     pub(super) candidate: MatchedFace,
-    /// The higher, the likelier it is one person: 3500 is reached by one of 10000 pairs of strangers, 4000 by one of
-    /// 100000. 0 where the candidate has no face.
+    /// The similarity of the faces: a higher score means more likely the same person. One of 10000 pairs of different
+    /// people reaches 3500, one of 100000 reaches 4000. 0 if the candidate's picture shows no face.
     #[schema(minimum = 0, example = 10269.438178710938)]
     pub(super) score: f64,
-    /// Percentage of pairs of strangers that score as high.
+    /// The percentage of pairs of different people that reach this score.
     #[schema(minimum = 0, maximum = 100, example = 1e-12)]
     pub(super) false_acceptance_rate: f64,
-    /// The caller's own identifier, as it was given.
+    /// The caller's own identifier, unchanged.
     #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) correlation_id: Option<String>,
-    /// The caller's own identifier, as it was given.
+    /// The caller's own identifier, unchanged.
     #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evidence_id: Option<String>,
-    /// When the faces were compared.
+    /// The time of the comparison.
     pub(super) created: Timestamp,
-    /// When the session ends, where the faces belong to one.
+    /// The time at which the faces' session expires; absent without a session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expires: Option<Timestamp>,
 }
@@ -281,20 +282,20 @@ pub(super) fn rounded_age(age: f32) -> f64 {
     (f64::from(age) * 10.0).round() / 10.0
 }
 
-/// An estimate of somebody's age.
+/// An age estimate.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct AgeAnswer<'a> {
     /// The estimate's id.
     id: Uuid,
-    /// Whether the age is the threshold or above; absent where there is none.
+    /// Whether the estimated age is at least the threshold; absent if no age was estimated.
     #[serde(skip_serializing_if = "Option::is_none")]
     above_threshold: Option<bool>,
-    /// In years, with one decimal; absent where nobody is in the picture, or too badly seen.
+    /// The estimated age in years, with one decimal; absent if the quality is negative.
     #[schema(minimum = 0, maximum = 150, example = 23.1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     age_estimated: Option<f64>,
-    /// As it was given.
+    /// The threshold in the request.
     #[schema(minimum = 0, maximum = 150, example = 18)]
     threshold: i64,
     /// SHA-256 of the picture's file in lower-case hex.
@@ -303,10 +304,10 @@ pub(super) struct AgeAnswer<'a> {
     /// The picture's kind.
     #[schema(schema_with = types::image_type_with_age)]
     image_type: ImageType,
-    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
+    /// The quality of the picture: above 100 is good; below 0 another picture is needed; -10000 if it shows no face.
     #[schema(minimum = -10000, maximum = 300, example = 212)]
     quality: i32,
-    /// When the age was estimated.
+    /// The time of the estimate.
     created: Timestamp,
 }
 

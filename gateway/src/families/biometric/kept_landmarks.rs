@@ -16,7 +16,7 @@ const TOLERANCE_PIXELS: f64 = 0.01;
 pub(super) struct KeptLandmarks {
     /// The centres of the eyes.
     eyes: Option<KeptEyes>,
-    /// The face's box.
+    /// The bounding box of the face.
     #[serde(rename = "box")]
     face_box: Option<KeptBox>,
 }

@@ -22,33 +22,33 @@ use crate::families::json;
 use crate::fault::Fault;
 use crate::sessions::face::FaceDescription;
 
-/// A face of an earlier answer, as it was given. These members are read; others are ignored. Digest, picture's kind, quality and
-/// landmarks may be left out, and must not contradict the template.
+/// A face from an earlier answer, unchanged. The service reads these members and ignores others. `digest`,
+/// `imageType`, `quality` and `landmarks` are optional, and must not contradict the template.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReferenceFace {
-    /// The id that it had.
+    /// The face's id, which the answer to a match repeats.
     #[schema(max_length = 1024)]
     id: Option<String>,
-    /// The caller's name for it.
+    /// The caller's name for the face.
     #[schema(max_length = 1024)]
     friendly_name: Option<String>,
-    /// SHA-256 of the picture's file.
+    /// SHA-256 of the picture's file in hex.
     #[schema(max_length = 1024)]
     digest: Option<String>,
-    /// The algorithm that coded it; what counts is what the template says.
+    /// The algorithm that coded the face. The service reads it from the template instead.
     #[schema(max_length = 1024)]
     mode: Option<String>,
-    /// The picture's kind; required for a face of a session where its template does not say it.
+    /// The picture's kind; required for a face of a session if its template does not contain it.
     #[schema(value_type = Option<types::ImageType>)]
     image_type: Option<String>,
-    /// A whole number.
+    /// The quality of the picture, a whole number.
     #[schema(minimum = -1000000, maximum = 1000000, multiple_of = 1)]
     #[serde(default, deserialize_with = "number_or_text")]
     quality: Option<f64>,
-    /// Where the face and its eyes are.
+    /// The positions of the face and its eyes.
     landmarks: Option<KeptLandmarks>,
-    /// The template, as this installation made it.
+    /// A template that this installation made.
     #[schema(required, min_length = 1)]
     template: Option<String>,
 }

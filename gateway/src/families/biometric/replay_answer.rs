@@ -19,29 +19,29 @@ const HASH_ALGORITHM: &str = "SHA_256";
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ParametersAnswer<'a> {
-    /// The replay's id: the caller's own, or a new one.
+    /// The replay's id: the caller's own, or a UUID if the request has none.
     #[schema(max_length = 128, example = "replay-id")]
     pub(super) id: &'a str,
-    /// What the video must prove.
+    /// The type of liveness check.
     #[serde(rename = "type")]
     #[schema(schema_with = types::liveness_type)]
     pub(super) liveness: &'static str,
-    /// How certain the judgement must be.
+    /// The security level of the liveness check.
     #[schema(schema_with = types::security_level)]
     pub(super) security_level: &'static str,
     /// Number of challenges; only with `LIVENESS_ACTIVE`.
     #[schema(minimum = 1, maximum = 6, example = 2)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) nb_challenge: Option<u8>,
-    /// As it was sent.
+    /// The `imageRetrievalDisabled` of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_retrieval_disabled: Option<bool>,
-    /// The seed of the challenges.
+    /// The seed from which the challenges are derived.
     #[schema(minimum = 0, maximum = 2147483647, example = 1150867590)]
     pub(super) seed: u32,
-    /// The certificates for which the device may encrypt its upload, the preferred one first: base64 of DER.
+    /// The certificates for which the device may encrypt its upload, each in base64 of DER, the preferred one first.
     pub(super) certificates: Vec<String>,
-    /// 32 random bytes in base64, which the upload repeats.
+    /// 32 random bytes in base64, which the upload must repeat.
     #[schema(min_length = 44, max_length = 44, example = "rnB9RqQzPnL4B0iXo3kB3Nff0Nrk3GmH5H0Sa1WqQF0=")]
     pub(super) server_random: String,
 }
@@ -57,28 +57,28 @@ impl Challenge {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct StatusAnswer<'a> {
-    /// The replay's id, as its parameters have it.
+    /// The replay's id, as in its parameters.
     #[schema(max_length = 128, example = "replay-id")]
     id: &'a str,
-    /// `INITIALIZED` and `IN_PROGRESS` are followed by one of the others, which stays.
+    /// `INITIALIZED` and `IN_PROGRESS` are followed by one of the others, which is final.
     #[schema(schema_with = types::replay_status)]
     status: ReplayStatus,
-    /// The best image in base64, a JPEG file; only after `imageRetrievalDisabled: false`, and with `SUCCESS`.
+    /// The best image, a JPEG file in base64; only with `SUCCESS`, and if `imageRetrievalDisabled` is `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
-    /// Where the face is in the best image; only with `SUCCESS`.
+    /// The positions of the face and its eyes in the best image; only with `SUCCESS`.
     #[serde(skip_serializing_if = "Option::is_none")]
     landmarks: Option<Landmarks>,
-    /// The device, as it described itself.
+    /// The device's description of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     device_info: Option<DeviceInfo>,
-    /// The SDK, as it described itself.
+    /// The SDK's description of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     sdk_info: Option<SdkInfo>,
-    /// Where the best image was exported to.
+    /// The location of the exported best image.
     #[serde(skip_serializing_if = "Option::is_none")]
     image_storage: Option<Storage<'a>>,
-    /// Where the video was exported to.
+    /// The location of the exported video.
     #[serde(skip_serializing_if = "Option::is_none")]
     video_storage: Option<Storage<'a>>,
 }
@@ -112,15 +112,15 @@ fn described<T: for<'de> Deserialize<'de>>(value: &serde_json::Value) -> Option<
     T::deserialize(value).ok()
 }
 
-/// A device, as it described itself.
+/// A device's description of itself.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DeviceInfo {
-    /// Its model.
+    /// The model of the device.
     #[schema(example = "SM-G935F")]
     #[serde(skip_serializing_if = "Option::is_none")]
     device_model: Option<String>,
-    /// Its operating system.
+    /// The operating system.
     #[schema(example = "Android")]
     #[serde(skip_serializing_if = "Option::is_none")]
     os_type: Option<String>,
@@ -130,24 +130,24 @@ pub(super) struct DeviceInfo {
     os_version: Option<String>,
 }
 
-/// The SDK of a device, as it described itself.
+/// An SDK's description of itself.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SdkInfo {
-    /// Its version.
+    /// The version of the SDK.
     #[schema(example = "1.0.0")]
     #[serde(skip_serializing_if = "Option::is_none")]
     sdk_version: Option<String>,
 }
 
-/// A file in a bucket.
+/// The location of an exported file.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Storage<'a> {
     /// Region of the bucket.
     #[schema(example = "eu-central-1")]
     region: &'a str,
-    /// The bucket.
+    /// Name of the bucket.
     #[schema(example = "wbs-video-storage")]
     bucket_name: &'a str,
     /// Key of the file in the bucket.
@@ -180,16 +180,16 @@ impl<'a> Storage<'a> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ChallengeResult<'a> {
-    /// `IN_PROGRESS` is followed by one of the others, which stays. `ERROR` has a `diagnostic`.
+    /// `IN_PROGRESS` is followed by one of the others, which is final. `ERROR` has a `diagnostic`.
     #[schema(schema_with = types::challenge_status)]
     liveness_status: ReplayStatus,
-    /// The face of the session that was made of the best image.
+    /// The id of the session's face that was made from the best image.
     #[serde(skip_serializing_if = "Option::is_none")]
     best_image_id: Option<Uuid>,
-    /// The age; only where the session was created with an `ageThreshold`, and once the challenge is over.
+    /// The age; only if the session was created with an `ageThreshold`, and after the challenge has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     age: Option<ChallengeAge>,
-    /// What to tell the person, or the reason of an error.
+    /// A hint for the person, or the reason for an error.
     #[schema(example = "No face detected")]
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnostic: Option<&'a str>,
@@ -199,14 +199,14 @@ pub(super) struct ChallengeResult<'a> {
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ChallengeAge {
-    /// Whether the age is the threshold or above; absent where there is none.
+    /// Whether the estimated age is at least the threshold; absent if no age was estimated.
     #[serde(skip_serializing_if = "Option::is_none")]
     above_threshold: Option<bool>,
-    /// In years, with one decimal; absent where the best image is not good enough.
+    /// The estimated age in years, with one decimal; absent if the best image does not allow an estimate.
     #[schema(minimum = 0, maximum = 150, example = 23.1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     age_estimated: Option<f64>,
-    /// As it was given.
+    /// The `ageThreshold` of the session.
     #[schema(minimum = 0, maximum = 150, example = 18)]
     threshold: u16,
 }
@@ -239,7 +239,7 @@ fn age(record: &ReplayRecord, ended: &EndedReplay) -> Option<ChallengeAge> {
     Some(ChallengeAge { above_threshold, age_estimated, threshold })
 }
 
-/// What browsers may know of the video server.
+/// The public capabilities of the video server.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VideoCapabilities {

@@ -11,12 +11,12 @@ use utoipa::ToSchema;
 
 use super::verification_level::VerificationLevel;
 
-/// How a job went.
+/// The result of a job.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = BwsStatus)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum BwsStatus {
-    /// To its end. A job that does not come to its end has no answer but an error.
+    /// The job was completed. A job that fails has an error instead of an answer.
     Succeeded,
 }
 
@@ -24,15 +24,15 @@ pub(super) enum BwsStatus {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LivenessDetection {
-    /// How the job went.
+    /// The result of the job.
     pub(super) status: BwsStatus,
-    /// Why the pictures are not taken for those of a living person; none where they are.
+    /// The reasons why `live` is false; empty if it is true.
     pub(super) errors: Vec<JobError>,
-    /// What was found in each picture, in the order given, or in each frame of a video that was judged.
+    /// The properties of each picture, in the order of the request, or of each judged frame of a video.
     pub(super) image_properties: Vec<ImageProperties>,
     /// Whether the pictures show a living person.
     pub(super) live: bool,
-    /// The mean of all liveness scores; 0 where none was computed.
+    /// The mean of all liveness scores; 0 if none was computed.
     #[schema(minimum = 0, maximum = 1)]
     pub(super) liveness_score: f64,
 }
@@ -41,54 +41,54 @@ pub struct LivenessDetection {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PhotoVerify {
-    /// How the job went.
+    /// The result of the job.
     pub(super) status: BwsStatus,
-    /// Why the pictures are not taken for those of a living person, or could not be compared.
+    /// The reasons why the live pictures failed liveness detection, or could not be compared with the photo.
     pub(super) errors: Vec<JobError>,
-    /// What was found in each live picture, in the order given.
+    /// The properties of each live picture, in the order of the request.
     pub(super) image_properties: Vec<ImageProperties>,
-    /// What was found in the photo; absent where the liveness detection failed.
+    /// The properties of the photo; absent if the liveness detection failed.
     #[schema(value_type = ImageProperties, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) photo_properties: Option<ImageProperties>,
-    /// The level that the comparison reaches.
+    /// The accuracy level that the comparison reaches.
     pub(super) verification_level: VerificationLevel,
-    /// Grows with the level, for information; 0 where nothing was compared.
+    /// Grows with the accuracy level, for information only; 0 if nothing was compared.
     #[schema(minimum = 0, maximum = 1)]
     pub(super) verification_score: f64,
     /// Whether the live pictures show a living person.
     pub(super) live: bool,
-    /// The mean of all liveness scores; 0 where none was computed.
+    /// The mean of all liveness scores; 0 if none was computed.
     #[schema(minimum = 0, maximum = 1)]
     pub(super) liveness_score: f64,
 }
 
-/// Something that is not as it has to be.
+/// An error of a job.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[schema(as = BwsJobError)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct JobError {
-    /// For programs.
+    /// The code, for programs.
     pub(super) error_code: ErrorCode,
-    /// For people.
+    /// A message for people.
     pub(super) message: String,
 }
 
-/// What is not as it has to be.
+/// The code of a job's error.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, ToSchema)]
 #[schema(as = BwsErrorCode)]
 pub(super) enum ErrorCode {
-    /// Nobody is in a picture, or nobody who can be judged.
+    /// A picture shows no face, or none that can be judged.
     FaceNotFound,
-    /// More than one face is in a picture.
+    /// A picture shows more than one face.
     MultipleFacesFound,
     /// The face is cut by the picture's border, or too close to it.
     ThumbnailExtractionFailed,
     /// A picture does not show a living person.
     RejectedByPassiveLiveDetection,
-    /// From one picture to the other the face did not move as that of a living person.
+    /// Between the pictures, the face did not move as that of a living person.
     RejectedByActiveLiveDetection,
-    /// The head did not move as it was asked to.
+    /// The head did not move in the requested directions.
     RejectedByChallengeResponse,
     /// A video has too few frames that can be judged.
     FailureToAcquire,
@@ -122,22 +122,22 @@ impl ErrorCode {
     }
 }
 
-/// What was found in a picture.
+/// The properties of a picture.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = BwsImageProperties)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ImageProperties {
-    /// Degrees clockwise by which the picture was turned for the face to stand upright: 0, 90, 180 or 270.
+    /// The clockwise rotation of the picture, in degrees, that makes the face upright: 0, 90, 180 or 270.
     #[schema(minimum = 0, maximum = 270, multiple_of = 90)]
     pub(super) rotated: i32,
     /// The faces, the largest first.
     pub(super) faces: Vec<FaceProperties>,
-    /// How good the picture is for its purpose; 0 where nobody is in it.
+    /// The quality of the picture for its purpose; 0 if it shows no face.
     #[schema(minimum = 0, maximum = 1)]
     pub(super) quality_score: f64,
-    /// What is wrong with it.
+    /// The checks that the picture fails.
     pub(super) quality_assessments: Vec<QualityAssessment>,
-    /// Its number in a video, from 0; 0 for pictures.
+    /// The number of the frame in the video, counted from 0; 0 for a picture.
     pub(super) frame_number: i32,
 }
 
@@ -146,44 +146,44 @@ pub(super) struct ImageProperties {
 #[schema(as = BwsFace)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct FaceProperties {
-    /// The person's left eye, at the picture's right.
+    /// The person's left eye, on the right of the picture.
     pub(super) left_eye: PointD,
-    /// The person's right eye, at the picture's left.
+    /// The person's right eye, on the left of the picture.
     pub(super) right_eye: PointD,
-    /// Passive liveness; 0 where it was not computed.
+    /// The score of passive liveness; 0 if it was not computed.
     #[schema(minimum = 0, maximum = 1)]
     pub(super) texture_liveness_score: f64,
-    /// Active liveness since the picture before; 0 where it was not computed.
+    /// The score of active liveness, from the movement since the previous picture; 0 if it was not computed.
     #[schema(minimum = 0, maximum = 1)]
     pub(super) motion_liveness_score: f64,
-    /// Where the nose moved since the picture before: degrees counter-clockwise from the picture's right, so that 90 is up, 180
-    /// left, 270 down and 360 right; 0 where it was not computed, or the head did not move.
+    /// The direction in which the nose moved since the previous picture, in degrees counter-clockwise from the
+    /// picture's right: 90 is up, 180 left, 270 down, 360 right. 0 if it was not computed, or the head did not move.
     #[schema(minimum = 0, maximum = 360)]
     pub(super) movement_direction: f64,
 }
 
-/// A place in a picture, in pixels.
+/// A point in a picture, in pixels.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = BwsPoint)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PointD {
-    /// From the left.
+    /// Distance from the left edge.
     pub(super) x: f64,
-    /// From the top.
+    /// Distance from the upper edge.
     pub(super) y: f64,
 }
 
-/// A check that a picture does not pass.
+/// A check that a picture fails.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = BwsQualityAssessment)]
 #[serde(deny_unknown_fields)]
 pub(super) struct QualityAssessment {
-    /// Its name.
+    /// The name of the check.
     pub(super) check: &'static str,
-    /// How good the picture is nevertheless.
+    /// The score that the picture reached in the check; 1 is the best.
     #[schema(minimum = 0, maximum = 1)]
     pub(super) score: f64,
-    /// What is wrong, in words.
+    /// A message for people.
     pub(super) message: &'static str,
 }
 

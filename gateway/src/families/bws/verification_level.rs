@@ -10,26 +10,26 @@ use utoipa::ToSchema;
 /// Tolerance for the rounding error of a rate that is computed from its logarithm.
 const ROUNDING_TOLERANCE: f64 = 1.0 + 1e-9;
 
-/// A level of accuracy, by the false acceptance rate of the comparison.
+/// The accuracy level of a comparison, by its false acceptance rate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[schema(as = BwsAccuracyLevel)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum VerificationLevel {
     /// Not the same person, or not compared.
     NotRecognized,
-    /// 0.5 %.
+    /// A false acceptance rate of at most 0.5 %.
     #[serde(rename = "LEVEL_1")]
     One,
-    /// 0.25 %.
+    /// A false acceptance rate of at most 0.25 %.
     #[serde(rename = "LEVEL_2")]
     Two,
-    /// 0.1 %.
+    /// A false acceptance rate of at most 0.1 %.
     #[serde(rename = "LEVEL_3")]
     Three,
-    /// 0.01 %.
+    /// A false acceptance rate of at most 0.01 %.
     #[serde(rename = "LEVEL_4")]
     Four,
-    /// 0.001 %.
+    /// A false acceptance rate of at most 0.001 %.
     #[serde(rename = "LEVEL_5")]
     Five,
 }

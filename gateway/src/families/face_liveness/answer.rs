@@ -6,21 +6,22 @@ use utoipa::ToSchema;
 
 use crate::fault::Fault;
 
-/// How likely the picture shows a living person, or why that is not known.
+/// The liveness score of a picture, or an error.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LivenessAnswer<'a> {
-    /// As it was sent; absent where none was.
+    /// The `sessionId` of the request; absent if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "bbbf9002-c3a2-4308-b103-d80b9f5a2b84")]
     session_id: Option<&'a str>,
-    /// Above 0 to 1, higher for more likely alive; absent where there is an error. By default a face is live above 0.5.
+    /// Above 0 to 1; a higher score means more likely a living person. The recommended threshold is 0.5. Absent if
+    /// there is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = f32, required = false, minimum = 0, maximum = 1, example = 0.9997104)]
     score: Option<f32>,
     /// Whether there is an error.
     has_error: bool,
-    /// Its code; absent where there is none.
+    /// The code of the error; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "FACE_NOT_FOUND")]
     error: Option<&'static str>,

@@ -13,23 +13,23 @@ use crate::http::family::Family;
 /// The HTTP status for a caller without a valid credential.
 const UNAUTHENTICATED: u16 = 401;
 
-/// What went wrong.
+/// An error.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ErrorObject {
-    /// The error's id, which is in the service's log.
+    /// The error's id, which the service's log contains, too.
     id: Uuid,
-    /// What went wrong, in words.
+    /// A message for people.
     message: String,
 }
 
-/// What went wrong, as BWS says it.
+/// An error of BWS.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct BwsError {
-    /// The status that gRPC would have.
+    /// The gRPC status code of the error.
     code: u8,
-    /// What went wrong, in words.
+    /// A message for people.
     message: String,
     /// Always empty.
     #[schema(value_type = Vec<String>, max_items = 0)]

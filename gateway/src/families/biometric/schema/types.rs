@@ -57,38 +57,39 @@ fn texts<const N: usize>(values: [&str; N]) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).into()
 }
 
-/// The centres of the eyes, in pixels of the picture as it was sent, after its EXIF orientation.
+/// The centres of the eyes, in pixels of the picture as sent, after applying its EXIF orientation.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::families::biometric) struct LandmarksEyes {
-    /// Left eye in the picture, from the left edge.
+    /// The eye on the left of the picture: distance from the left edge.
     #[schema(example = 1191.4584)]
     x1: f32,
-    /// Left eye in the picture, from the upper edge.
+    /// The eye on the left of the picture: distance from the upper edge.
     #[schema(example = 582.79565)]
     y1: f32,
-    /// Right eye in the picture, from the left edge.
+    /// The eye on the right of the picture: distance from the left edge.
     #[schema(example = 1477.8955)]
     x2: f32,
-    /// Right eye in the picture, from the upper edge.
+    /// The eye on the right of the picture: distance from the upper edge.
     #[schema(example = 580.3324)]
     y2: f32,
 }
 
-/// The face's box, inside the picture, in pixels of the picture as it was sent, after its EXIF orientation.
+/// The bounding box of the face, clipped to the picture, in pixels of the picture as sent, after applying its EXIF
+/// orientation.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::families::biometric) struct LandmarksBox {
-    /// Its left edge, from the picture's.
+    /// Distance of the box from the left edge of the picture.
     #[schema(example = 465)]
     x: u32,
-    /// Its upper edge, from the picture's.
+    /// Distance of the box from the upper edge of the picture.
     #[schema(example = 149)]
     y: u32,
-    /// Its width.
+    /// Width of the box.
     #[schema(minimum = 1, example = 348)]
     width: u32,
-    /// Its height.
+    /// Height of the box.
     #[schema(minimum = 1, example = 348)]
     height: u32,
 }
