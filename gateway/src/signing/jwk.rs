@@ -32,7 +32,7 @@ pub(super) struct Jwk {
     pub(super) alg: SigningAlgorithm,
     /// The key's id, which the header of each signature names.
     pub(super) kid: String,
-    /// The certificate chain, each in base64 of DER; the key's own certificate is the first.
+    /// The certificate chain in base64 of DER; the key's own certificate is the first.
     pub(super) x5c: Vec<String>,
     /// SHA-256 of the key's own certificate, in base64url.
     #[serde(rename = "x5t#S256")]

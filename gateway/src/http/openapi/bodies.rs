@@ -99,7 +99,7 @@ fn form_schema(body: &FormBody) -> RefOr<ApiSchema> {
     }
     if let Some(object) = body.parts.object {
         let text =
-            "The values below may stand here, too; the same value twice is fine, two different ones are not.";
+            "The values below may also be members of this object. A value in both places must be the same.";
         let part = ObjectBuilder::new().description(Some(text)).examples([(body.example)()]);
         form = form.property(object, values(part, body.parts));
     }
@@ -114,7 +114,7 @@ fn form_schema(body: &FormBody) -> RefOr<ApiSchema> {
 pub(super) fn schemas() -> Vec<Named> {
     let face = ObjectBuilder::new().property("face", reference(name::KEPT_FACE)).required("face");
     let new_face = AnyOfBuilder::new()
-        .description(Some("A face of an earlier answer, or an object with it as the member `face`."))
+        .description(Some("A face from an earlier answer, or an object with it as the member `face`."))
         .item(reference(name::KEPT_FACE))
         .item(face);
     let forms = FORMS.map(|form| (form.name.to_owned(), form_schema(form)));
@@ -124,7 +124,7 @@ pub(super) fn schemas() -> Vec<Named> {
     all.push((NEW_FACE.to_owned(), new_face.into()));
     let replay = || values(ObjectBuilder::new(), &PARAMETERS).required("type");
     let new_replay = OneOfBuilder::new()
-        .description(Some("An object, or an array of one."))
+        .description(Some("One object, or an array with one object."))
         .item(replay())
         .item(ArrayBuilder::new().items(replay()).min_items(Some(1)).max_items(Some(1)));
     all.push((NEW_REPLAY.to_owned(), new_replay.into()));
@@ -139,10 +139,10 @@ fn liveness_request() -> ObjectBuilder {
     let session = text()
         .max_length(Some(MAX_VALUE_BYTES))
         .examples(["bbbf9002-c3a2-4308-b103-d80b9f5a2b84"])
-        .description(Some("The caller's own identifier, which answers repeat."));
+        .description(Some("The caller's own identifier, which the answer repeats."));
     let picture = text().examples([PIXEL]).description(Some(
-        "The picture's file in base64, maybe as a data URL, or an http or https URL of it at a host that the service \
-         is set to allow.",
+        "The picture file in base64, optionally as a data URL, or an http or https URL of the file. The \
+         service's settings list the allowed hosts.",
     ));
     ObjectBuilder::new()
         .property("sessionId", session)
@@ -155,7 +155,7 @@ fn file() -> ObjectBuilder {
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
         .content_media_type("application/octet-stream")
-        .description(Some("The picture's file: JPEG, PNG, WebP, GIF, BMP, TIFF, TGA or PNM."))
+        .description(Some("The picture file: JPEG, PNG, WebP, GIF, BMP, TIFF, TGA or PNM."))
 }
 
 /// Adds the values of a form as properties.
@@ -176,46 +176,44 @@ fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
     };
     let of_a_person = table.object == AGES.object;
     match name {
-        "imageType" if of_a_person => {
-            kinds(value, &TYPES_WITH_AGE, "The picture's kind; SELFIE where it is absent.")
-        }
+        "imageType" if of_a_person => kinds(value, &TYPES_WITH_AGE, "The picture's kind; SELFIE if absent."),
         "imageType" => kinds(value, &ImageType::ALL, "The picture's kind. Required, here or in `face`."),
         "referenceImageType" | "candidateImageType" => kinds(value, &ImageType::ALL, "The picture's kind."),
         "mode" => value.examples(ORIGINAL_MODES.last().copied()).description(Some(format!(
-            "The algorithm. There is one; the names {} of the original service stand for it, too.",
+            "The algorithm. There is only one, and the original service's names {} are accepted for it.",
             ORIGINAL_MODES.join(", ")
         ))),
         "friendlyName" => value
             .examples(["Presidential portrait"])
-            .description(Some("A name for the face, which answers repeat.")),
+            .description(Some("A name for the face, which the answer repeats.")),
         "correlationId" | "evidenceId" => value
             .examples(["c5a0aec2-1262-41b6-82bd-e9d60da92ef2"])
             .description(Some("The caller's own identifier.")),
         "signatureDisabled" => {
-            value.description(Some("Whether the answer needs no signature; false where it is absent."))
+            value.description(Some("Whether to omit the answer's signature; false if absent."))
         }
         "imageRotationEnabled" => value.description(Some(
-            "Whether the face may be turned by a quarter or half; false where it is absent.",
+            "Whether the face may be rotated by 90, 180 or 270 degrees; false if absent.",
         )),
         "imageStorageEnabled" => value.description(Some(
-            "Whether the pictures of the session's faces are kept; false where it is absent.",
+            "Whether the service keeps the pictures of the session's faces; false if absent.",
         )),
         "type" | "livenessMode" => {
             value.enum_values(Some(LIVENESS_TYPES)).examples(["LIVENESS_PASSIVE_VIDEO"]).description(Some(
-                "What the video must prove. LIVENESS_HIGH is the old name of LIVENESS_ACTIVE.",
+                "The type of liveness check. LIVENESS_HIGH is the old name of LIVENESS_ACTIVE.",
             ))
         }
         "securityLevel" => value
             .enum_values(Some(SECURITY_LEVELS))
             .examples(["HIGH"])
-            .description(Some("How certain the judgement must be; HIGH where it is absent.")),
+            .description(Some("The security level of the liveness check; HIGH if absent.")),
         "nbChallenge" | "numberOfChallenge" => value
             .minimum(Some(*CHALLENGES.start()))
             .maximum(Some(*CHALLENGES.end()))
             .examples([2])
-            .description(Some("Number of challenges of LIVENESS_ACTIVE; 2 where it is absent.")),
+            .description(Some("Number of challenges of LIVENESS_ACTIVE; 2 if absent.")),
         "imageRetrievalDisabled" => {
-            value.description(Some("Whether the status leaves the best image out; true where it is absent."))
+            value.description(Some("Whether the status omits the best image; true if absent."))
         }
         "id" => value
             .max_length(Some(MAX_ID_CHARS))
@@ -226,20 +224,20 @@ fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
             .minimum(Some(*THRESHOLDS.start()))
             .maximum(Some(*THRESHOLDS.end()))
             .examples([18])
-            .description(Some("The age to compare the person's with.")),
+            .description(Some("The age with which to compare the estimated age.")),
         "threshold" => value
             .minimum(Some(*THRESHOLDS.start()))
             .maximum(Some(*THRESHOLDS.end()))
             .examples([18])
-            .description(Some("The age to compare with. Required, here or in `age`.")),
+            .description(Some("The age with which to compare. Required, here or in `age`.")),
         "ttlSeconds" => value
             .minimum(Some(1))
             .examples([1800])
-            .description(Some("The session ends after so many seconds; bounded by the service's settings.")),
+            .description(Some("The session's lifetime in seconds, limited by the service's settings.")),
         "callbackURL" => value
             .format(Some(SchemaFormat::Custom("uri".into())))
             .examples(["https://service.example/callback"])
-            .description(Some("Where to tell of results: an http or https URL.")),
+            .description(Some("The http or https URL to which the service sends results.")),
         _ => value,
     }
 }

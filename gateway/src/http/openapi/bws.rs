@@ -26,11 +26,11 @@ fn base64(description: &str) -> ObjectBuilder {
 
 /// The schemas of requests, answers and errors.
 pub(super) fn schemas() -> Vec<Named> {
-    let tags = "Where the head is to have moved since the picture before: `up`, `down`, `left`, `right`, as seen in the \
-                picture. Others are ignored.";
+    let tags = "The directions in which the head must have moved since the previous picture: `up`, `down`, \
+                `left`, `right`, as seen in the picture. The service ignores others.";
     let tags = ArrayBuilder::new().items(text()).max_items(Some(MAX_BWS_ELEMENTS)).description(Some(tags));
     let image = ObjectBuilder::new()
-        .property("image", base64("The picture's file: JPEG, PNG, WebP, GIF, BMP, TIFF, TGA or PNM."))
+        .property("image", base64("The picture file: JPEG, PNG, WebP, GIF, BMP, TIFF, TGA or PNM."))
         .required("image")
         .property("tags", tags);
     let live = || ArrayBuilder::new().items(reference(IMAGE_DATA)).min_items(Some(1)).max_items(Some(2));
@@ -38,13 +38,13 @@ pub(super) fn schemas() -> Vec<Named> {
     let verification = ObjectBuilder::new()
         .property("liveImages", live())
         .required("liveImages")
-        .property("photo", base64("The photo's file."))
+        .property("photo", base64("The photo file."))
         .required("photo")
         .property("disableLivenessDetection", ObjectBuilder::new().schema_type(Type::Boolean));
     let video = ObjectBuilder::new()
         .property(
             "video",
-            base64("The video's file: WebM, MP4, MOV or MKV, with VP8, VP9, H.264, HEVC, AV1 or MJPEG."),
+            base64("The video file: WebM, MP4, MOV or MKV, with VP8, VP9, H.264, HEVC, AV1 or MJPEG."),
         )
         .required("video");
     let mut all: Vec<Named> = vec![

@@ -18,9 +18,10 @@ use crate::http::answer::ErrorObject;
 use crate::http::operations::{self, HttpMethod, Tag};
 use crate::signing::JwkSet;
 
-const ABOUT: &str = "Describes faces, compares them, estimates ages, and detects whether pictures show a living person.\n\nAll members and parts that are not \
-     described here are ignored. In a form, a part may be a file or a plain value; texts lose outer white space and \
-     quotes. An absent member of an answer is left out and never null.";
+const ABOUT: &str = "Describes faces, compares them, estimates ages, and detects whether pictures show a \
+     living person.\n\nThe service ignores members and parts that are not described here. In a form, a part \
+     may be a file or a plain value; the service removes white space and quotes around a text. Answers omit \
+     absent members and never contain null.";
 
 /// The document's text.
 pub(in crate::http) fn text() -> &'static str {
@@ -85,18 +86,18 @@ fn answer_schemas() -> Vec<Named> {
 fn components() -> ComponentsBuilder {
     let key = ApiKeyValue::with_description(
         APIKEY,
-        "The key of an account; `demo` where there is no accounts file.",
+        "The API key of an account; `demo` if the service has no accounts file.",
     );
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
-        "A token that the client made and signed with a BWS key of its account (HS256, HS384 or HS512): `sub` is the \
-         client, `aud` is \"BWS\", `exp` is its end.",
+        "A token that the client signs with a BWS key of its account (HS256, HS384 or HS512): `sub` is the \
+         client, `aud` is \"BWS\", `exp` is the time at which it expires.",
     ));
     let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some(
-        "The user and the password of an account; `demo` and `demo` where there is no accounts file.",
+        "The user and the password of an account; `demo` and `demo` if the service has no accounts file.",
     ));
     let capture_token = ApiKeyValue::with_description(
         CAPTURE_TOKEN,
-        "What a device shows instead of a key: the header of the answer that began the replay.",
+        "What a device sends in place of a key. The answer that began the replay has this header.",
     );
     let mut components = ComponentsBuilder::new()
         .security_scheme(CAPTURE_TOKEN, SecurityScheme::ApiKey(ApiKey::Header(capture_token)))

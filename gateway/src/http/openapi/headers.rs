@@ -10,9 +10,9 @@ use super::names::{BEARER, CAPTURE_TOKEN};
 const REQUEST_ID: &str = "X-Request-Id";
 /// Headers of answers to requests that count against a rate, without their policy.
 const RATE: [(&str, &str); 3] = [
-    ("RateLimit-Limit", "Requests that the key may send in the present window."),
-    ("RateLimit-Remaining", "Requests that are left of it."),
-    ("RateLimit-Reset", "Seconds until all of it is there again."),
+    ("RateLimit-Limit", "The limit that the key reaches first: the burst of its rate, or its quota."),
+    ("RateLimit-Remaining", "The requests that remain of `RateLimit-Limit`."),
+    ("RateLimit-Reset", "Seconds until all of `RateLimit-Limit` is available again."),
 ];
 const RATE_POLICY: &str = "RateLimit-Policy";
 const REPLAYED: &str = "Idempotency-Replayed";
@@ -23,10 +23,10 @@ pub(super) const LOCATION: &str = "Location";
 pub(super) const CHALLENGE: &str = "WWW-Authenticate";
 /// Headers that BWS adds to every answer.
 const BWS: [(&str, &str); 4] = [
-    ("jobid", "The id of the job, or of the refusal in the log."),
+    ("jobid", "The id of the job. The log line of a refused request has it, too."),
     ("bws-version", "The version of the service."),
-    ("response-time-ms", "Milliseconds that the request took."),
-    ("reference-number", "As it came."),
+    ("response-time-ms", "The duration of the request in milliseconds."),
+    ("reference-number", "The `Reference-Number` of the request; empty if it has none."),
 ];
 
 /// Adds the headers of every answer, and those of rates where the request counts.
@@ -76,15 +76,15 @@ pub(super) fn all() -> Vec<(&'static str, Header)> {
     let since = text().pattern(Some("^@[0-9]+$"));
     let id = text().pattern(Some("^[A-Za-z0-9_.:/+=-]{1,128}$"));
     let mut all = vec![
-        (LOCATION, with("Where what was created is, below /bioserver-app.", location)),
-        (CAPTURE_TOKEN, with("What the device shows instead of a key.", token)),
-        (DEPRECATION, with("Since when the operation is deprecated (RFC 9745).", since)),
-        (LINK, with("The operation that replaces it.", text())),
-        (RETRY_AFTER, with("When to come again, in seconds.", count(1))),
+        (LOCATION, with("The path of the created resource, below /bioserver-app.", location)),
+        (CAPTURE_TOKEN, with("What the device sends in place of a key.", token)),
+        (DEPRECATION, with("The time since which the operation is deprecated (RFC 9745).", since)),
+        (LINK, with("The operation that replaces this one.", text())),
+        (RETRY_AFTER, with("Seconds to wait before the next attempt.", count(1))),
         (REQUEST_ID, with("The request's id: the caller's own, or a new one.", id)),
-        (REPLAYED, with("The answer was given before.", replayed)),
-        (RATE_POLICY, with("All that bounds the key.", policy)),
-        (CHALLENGE, with("How to show who calls.", text().examples([BEARER, "Basic realm=\"faceline\""]))),
+        (REPLAYED, with("Present if this is the stored answer to an earlier, equal request.", replayed)),
+        (RATE_POLICY, with("All limits of the key.", policy)),
+        (CHALLENGE, with("How to authenticate.", text().examples([BEARER, "Basic realm=\"faceline\""]))),
     ];
     all.extend(RATE.map(|(name, text)| (name, with(text, count(0)))));
     all.extend(bws());
@@ -105,7 +105,7 @@ pub(super) fn reference_number() -> Parameter {
     ParameterBuilder::new()
         .name("Reference-Number")
         .parameter_in(ParameterIn::Header)
-        .description(Some("The caller's own reference: comes back, and stands in the usage record."))
+        .description(Some("The caller's own reference, which the answer and the usage record repeat."))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[ -~]{0,256}$"))))
         .build()
 }

@@ -94,23 +94,23 @@ fn parameters(row: &Operation, success: Success) -> Vec<Parameter> {
                 .build()
         };
         all.push(in_path(MODE, "The mode of the challenge.", &LIVENESS_TYPES));
-        all.push(in_path(LEVEL, "Its security level.", &SECURITY_LEVELS));
+        all.push(in_path(LEVEL, "The security level of the challenge.", &SECURITY_LEVELS));
         let count = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(*CHALLENGES.start()))
             .maximum(Some(*CHALLENGES.end()));
-        let text = "Its number of challenges; not compared where it is absent.";
+        let text = "The number of challenges; not compared if absent.";
         all.push(optional(NUMBER_OF_CHALLENGE, ParameterIn::Query, text, count));
     }
     if matches!(success, Success::Picture) {
         let flag = ObjectBuilder::new().schema_type(Type::Boolean);
-        let text = "Whether a picture that is no JPEG is made one; false where it is absent.";
+        let text = "Whether to convert a picture of another format to JPEG; false if absent.";
         all.push(optional("compression", ParameterIn::Query, text, flag));
     }
     if row.is_idempotent {
         let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"));
         let text =
-            "A request that comes again with the same key and body gets the first one's answer, for a day.";
+            "For one day, a repeated request with the same key and body gets the answer to the first one.";
         all.push(optional("Idempotency-Key", ParameterIn::Header, text, key));
     }
     all

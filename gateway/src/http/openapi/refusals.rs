@@ -28,10 +28,10 @@ fn biometric_services() -> Vec<(&'static str, Fault, &'static str)> {
         (
             "Invalid",
             Fault::Invalid("`image` is missing".into()),
-            "The request is not of the form, or its content cannot be used.",
+            "The request is malformed, or its content cannot be used.",
         ),
-        ("Unauthenticated", Fault::Unauthenticated, "No key, or a wrong one."),
-        ("Forbidden", Fault::Forbidden("match"), "The key does not allow this."),
+        ("Unauthenticated", Fault::Unauthenticated, "The credential is missing or wrong."),
+        ("Forbidden", Fault::Forbidden("match"), "The key lacks the permission."),
         (
             "NotFound",
             Fault::NotFound("Session not found".into()),
@@ -41,17 +41,17 @@ fn biometric_services() -> Vec<(&'static str, Fault, &'static str)> {
         (
             "InProgress",
             Fault::InProgress { retry_after: RETRY_DELAY },
-            "The request with this key is still in progress, or the state of the session does not allow this.",
+            "A request with this Idempotency-Key is still in progress, or the session's state forbids this.",
         ),
         (
             "TooLarge",
             Fault::TooLarge { limit: 10 << 20, place: " in image".into() },
-            "The body, or a picture in it, is too long.",
+            "The body, or a picture in it, is too large.",
         ),
         ("KeyReused", Fault::KeyReused, "The Idempotency-Key was used for another request."),
-        ("Busy", busy(BusyCause::Wait), "The rate of the key is exceeded, or there is no room now."),
-        ("NotWorking", Fault::NotWorking, "The instance lacks something that it needs; /readyz says what."),
-        ("Unavailable", busy(BusyCause::BrokerUnreachable), "The broker or a store is away."),
+        ("Busy", busy(BusyCause::Wait), "The key's rate or quota is exceeded, or the service is busy."),
+        ("NotWorking", Fault::NotWorking, "The instance lacks something that it needs; /readyz names it."),
+        ("Unavailable", busy(BusyCause::BrokerUnreachable), "The broker or a store is unreachable."),
     ]
 }
 
@@ -83,7 +83,7 @@ pub(super) fn reference_to(status: u16, family: Family) -> Option<Ref> {
 /// The answer of /readyz while a condition does not hold.
 pub(super) fn not_ready() -> Response {
     let text = Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
-    let response = ResponseBuilder::new().description("What is missing.").content("text/plain", text);
+    let response = ResponseBuilder::new().description("The missing conditions.").content("text/plain", text);
     headers::add_common(response, false).build()
 }
 
@@ -102,7 +102,7 @@ pub(super) fn all() -> Vec<(String, Response)> {
         for (name, fault, text) in of_family(family) {
             add(name, &fault, text);
         }
-        add("Failure", &Fault::Internal, "Anything else, such as an internal error.");
+        add("Failure", &Fault::Internal, "Any other error, such as an internal one.");
     }
     all
 }
@@ -140,13 +140,21 @@ fn bws() -> Vec<(&'static str, Fault, &'static str)> {
         (
             "Invalid",
             Fault::Invalid("No live images have been provided.".into()),
-            "The request is not of the form, or a picture or video cannot be decoded.",
+            "The request is malformed, or a picture or video cannot be decoded.",
         ),
-        ("Unauthenticated", Fault::Unauthenticated, "No token, or a wrong one."),
-        ("Forbidden", Fault::Forbidden("liveness:detect"), "The key does not allow this."),
-        ("TooLarge", Fault::TooLarge { limit: 70 << 20, place: String::new() }, "The body is too long."),
-        ("RateExceeded", busy(BusyCause::ClientRate), "The rate, quota or share of the client is exceeded."),
-        ("Unavailable", busy(BusyCause::Wait), "There is no room now, or the broker or a store is away."),
+        ("Unauthenticated", Fault::Unauthenticated, "The token is missing or wrong."),
+        ("Forbidden", Fault::Forbidden("liveness:detect"), "The key lacks the permission."),
+        ("TooLarge", Fault::TooLarge { limit: 70 << 20, place: String::new() }, "The body is too large."),
+        (
+            "RateExceeded",
+            busy(BusyCause::ClientRate),
+            "The client's rate, quota or share of the capacity is exceeded.",
+        ),
+        (
+            "Unavailable",
+            busy(BusyCause::Wait),
+            "The service is busy, or the broker or a store is unreachable.",
+        ),
     ]
 }
 

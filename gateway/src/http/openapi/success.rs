@@ -16,10 +16,10 @@ pub(super) fn responses(success: Success) -> Vec<(&'static str, ResponseBuilder)
     let with = |text: &str| ResponseBuilder::new().description(text);
     match success {
         Success::One(name) => {
-            vec![("200", with("Done.").content("application/json", json(reference(name))))]
+            vec![("200", with("Success.").content("application/json", json(reference(name))))]
         }
         Success::NewReplay(name) => {
-            let response = with("Done.").content("application/json", json(reference(name)));
+            let response = with("Success.").content("application/json", json(reference(name)));
             vec![("200", response.header_ref(CAPTURE_TOKEN, headers::reference_to(CAPTURE_TOKEN)))]
         }
         Success::NewWebCapture => {
@@ -27,7 +27,7 @@ pub(super) fn responses(success: Success) -> Vec<(&'static str, ResponseBuilder)
             vec![("201", response.header_ref(CAPTURE_TOKEN, headers::reference_to(CAPTURE_TOKEN)))]
         }
         Success::Deprecated(name) => {
-            let mut response = with("Done.").content("application/json", json(reference(name)));
+            let mut response = with("Success.").content("application/json", json(reference(name)));
             for header in [DEPRECATION, LINK] {
                 response = response.header_ref(header, headers::reference_to(header));
             }
@@ -37,11 +37,11 @@ pub(super) fn responses(success: Success) -> Vec<(&'static str, ResponseBuilder)
             let answer = json(reference(&face_liveness::LivenessAnswer::name()));
             vec![(
                 "200",
-                with("Judged, or something is wrong with the picture.").content("application/json", answer),
+                with("The picture's score, or an error of the picture.").content("application/json", answer),
             )]
         }
         Success::List(name) => {
-            vec![("200", with("Done.").content("application/json", json(schema::list(name))))]
+            vec![("200", with("Success.").content("application/json", json(schema::list(name))))]
         }
         Success::Created => {
             vec![("201", with("Created.").header_ref(LOCATION, headers::reference_to(LOCATION)))]
@@ -60,7 +60,7 @@ pub(super) fn responses(success: Success) -> Vec<(&'static str, ResponseBuilder)
         }
         Success::Text(kind) => {
             let text = json(ObjectBuilder::new().schema_type(Type::String).into());
-            vec![("200", with("Done.").content(kind, text))]
+            vec![("200", with("Success.").content(kind, text))]
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::accounts::Permission;
 use crate::families::biometric::schema::name;
 use crate::http::family::Family;
 
-/// Read what the service can do.
+/// Read the capabilities of the service.
 pub static CAPABILITIES: Operation = Operation {
     name: "capabilities",
     method: HttpMethod::Get,
@@ -19,7 +19,7 @@ pub static CAPABILITIES: Operation = Operation {
     body: Body::None,
     description: Some(Description {
         tag: Tag::Service,
-        summary: "What the service can do",
+        summary: "Read the capabilities of the service",
         details: "",
         success: Success::One(name::CAPABILITIES),
         refusals: &[401, 403, 429, 500],
@@ -39,7 +39,8 @@ pub static CREATE_FACE: Operation = Operation {
     description: Some(Description {
         tag: Tag::FacesAndMatches,
         summary: "Describe the face in a picture",
-        details: "A picture in which nobody is has quality -10000 and no template. More than one face is refused.",
+        details: "A picture that shows no face yields quality -10000 and no template. The service refuses a \
+                  picture with more than one face.",
         success: Success::One(name::DIRECT_FACE),
         refusals: REFUSALS_WITH_BODY,
     }),

@@ -26,7 +26,8 @@ pub static LIVENESS_DETECTION: Operation = Operation {
     description: Some(Description {
         tag: Tag::Bws,
         summary: "Detect whether one or two pictures show a living person",
-        details: "With two pictures the person has to have moved; with tags on the second, in their directions.",
+        details: "With two pictures, the person must have moved between them; with tags on the second \
+                  picture, in the directions of the tags.",
         success: Success::One(names::LIVENESS_DETECTION),
         refusals: REFUSALS_WITH_BODY,
     }),
@@ -48,7 +49,7 @@ pub static PHOTO_VERIFY: Operation = Operation {
     description: Some(Description {
         tag: Tag::Bws,
         summary: "Compare live pictures with a photo",
-        details: "Unless that is disabled, the liveness of the live pictures is detected, too.",
+        details: "Liveness detection runs on the live pictures, too, unless the request disables it.",
         success: Success::One(names::PHOTO_VERIFY),
         refusals: REFUSALS_WITH_BODY,
     }),
@@ -70,8 +71,9 @@ pub static VIDEO_LIVENESS_DETECTION: Operation = Operation {
     description: Some(Description {
         tag: Tag::Bws,
         summary: "Detect whether a video shows a living person",
-        details: "Judged are frames at equal distance. Seven that show a living person decide, or seven that do not; \
-                  with fewer, the video fails with the error `FailureToAcquire`.",
+        details: "The service judges frames at equal distance. Seven that show a living person decide, \
+                  or seven that do not. A video with fewer frames that can be judged has the error \
+                  `FailureToAcquire`.",
         success: Success::One(names::LIVENESS_DETECTION),
         refusals: REFUSALS_WITH_BODY,
     }),

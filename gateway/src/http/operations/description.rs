@@ -96,15 +96,15 @@ impl Tag {
     /// The description of the group.
     pub(in crate::http) fn text(self) -> &'static str {
         match self {
-            Self::FacesAndMatches => "Pictures that belong to no session: nothing is kept.",
-            Self::Sessions => "What belongs to a session ends with it.",
-            Self::SessionFaces => "Kept until they are deleted, or the session ends.",
-            Self::Replays => "Whether a video that a device captured shows a living person.",
-            Self::WebCapture => "The same for pages, under the paths of the original's web capture.",
-            Self::Bws => "Whether somebody is alive, and the one in a photo. The same is served over gRPC.",
-            Self::FaceLiveness => "Passive liveness detection, for users with passwords.",
-            Self::Service => "What the service can do.",
-            Self::Public => "Without a key.",
+            Self::FacesAndMatches => "Operations outside sessions. Neither pictures nor faces are kept.",
+            Self::Sessions => "The end of a session deletes all that belongs to it.",
+            Self::SessionFaces => "Faces that are kept until they are deleted, or the session ends.",
+            Self::Replays => "Liveness detection in a video that a device captures.",
+            Self::WebCapture => "Replay liveness for web pages, under the original service's paths.",
+            Self::Bws => "Liveness detection, and comparison with a photo. Also available over gRPC.",
+            Self::FaceLiveness => "Passive liveness detection, with HTTP Basic authentication.",
+            Self::Service => "The capabilities of the service.",
+            Self::Public => "Operations that need no credential.",
         }
     }
 }

@@ -20,9 +20,9 @@ pub static FACE_LIVENESS: Operation = Operation {
     description: Some(Description {
         tag: Tag::FaceLiveness,
         summary: "Judge whether a picture shows a living person",
-        details: "What is wrong with the picture is answered with 200, `hasError` and a code: FACE_NOT_FOUND, \
-                  TOO_MANY_FACES, FACE_TOO_CLOSE, FACE_CLOSE_TO_BORDER, FACE_CROPPED, FACE_IS_OCCLUDED, \
-                  FACE_TOO_SMALL, FACE_ANGLE_TOO_LARGE or INVALID_IMAGE.",
+        details: "An error of the picture is answered with 200, `hasError` and one of the codes \
+                  FACE_NOT_FOUND, TOO_MANY_FACES, FACE_TOO_CLOSE, FACE_CLOSE_TO_BORDER, FACE_CROPPED, \
+                  FACE_IS_OCCLUDED, FACE_TOO_SMALL, FACE_ANGLE_TOO_LARGE and INVALID_IMAGE.",
         success: Success::Liveness,
         refusals: REFUSALS_WITH_BODY,
     }),

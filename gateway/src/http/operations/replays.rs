@@ -33,7 +33,7 @@ pub static INIT_REPLAY: Operation = Operation {
     description: Some(Description {
         tag: Tag::Replays,
         summary: "Set the parameters of a session's replay",
-        details: "They replace any earlier ones, unless a video is being judged (409).",
+        details: "New parameters replace earlier ones, unless a video of the session is being judged (409).",
         success: Success::NewReplay(name::REPLAY_PARAMETERS),
         refusals: &[400, 401, 403, 404, 413, 429, 503],
     }),
@@ -52,7 +52,7 @@ pub static GET_REPLAY_PARAMETERS: Operation = Operation {
     description: Some(Description {
         tag: Tag::Replays,
         summary: "Read the parameters of a session's replay",
-        details: "The same text as when they were set.",
+        details: "Repeats the answer to the request that set them, byte for byte.",
         success: Success::One(name::REPLAY_PARAMETERS),
         refusals: REFUSALS_IN_SESSION,
     }),
@@ -85,7 +85,7 @@ pub static GET_REPLAY_STATUS_V2: Operation = Operation {
     description: Some(Description {
         tag: Tag::Replays,
         summary: "Read the status of a session's replay (deprecated)",
-        details: "Version 3 answers the same.",
+        details: "The same operation under `/v3` gives the same answer.",
         success: Success::Deprecated(name::REPLAY_STATUS),
         refusals: REFUSALS_IN_SESSION,
     }),
@@ -107,8 +107,8 @@ pub static INIT_WEB_CAPTURE: Operation = Operation {
     },
     description: Some(Description {
         tag: Tag::WebCapture,
-        summary: "Create a session of web capture with its challenge",
-        details: "The session keeps pictures, and its best image becomes one of its faces.",
+        summary: "Create a session for web capture, with its challenge",
+        details: "The session keeps pictures, and the best image of its video becomes one of its faces.",
         success: Success::NewWebCapture,
         refusals: REFUSALS_WITH_BODY,
     }),
@@ -140,7 +140,7 @@ pub static GET_CHALLENGE_RESULT_OF_MODE: Operation = Operation {
     description: Some(Description {
         tag: Tag::WebCapture,
         summary: "Read the result of a challenge of this mode and level",
-        details: "For older clients. A challenge of another mode or level is refused (400).",
+        details: "For older clients. A mode or level other than that of the challenge is refused (400).",
         success: Success::One(name::CHALLENGE_RESULT),
         refusals: REFUSALS_IN_SESSION,
     }),
@@ -159,8 +159,8 @@ pub static VIDEO_CAPABILITIES: Operation = Operation {
     body: Body::None,
     description: Some(Description {
         tag: Tag::WebCapture,
-        summary: "The version of the service",
-        details: "Without a key, since browsers ask for it. `/video-server/capabilities` answers the same.",
+        summary: "Read the version of the service",
+        details: "Browsers call it, so it needs no key. `/video-server/capabilities` gives the same answer.",
         success: Success::One(name::VIDEO_CAPABILITIES),
         refusals: &[],
     }),

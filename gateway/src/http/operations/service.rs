@@ -5,7 +5,7 @@ use super::description::{Description, Success, Tag};
 use super::operation::{Access, HttpMethod, MakesJob, Operation};
 use crate::http::family::Family;
 
-/// The public keys that check signatures, as a JWK set.
+/// The public keys that verify signatures, as a JWK set.
 pub static JWKS: Operation = Operation {
     name: "jwks",
     method: HttpMethod::Get,
@@ -17,7 +17,7 @@ pub static JWKS: Operation = Operation {
     body: Body::None,
     description: Some(Description {
         tag: Tag::Public,
-        summary: "Keys that check signatures",
+        summary: "Read the keys that verify signatures",
         details: "",
         success: Success::Keys,
         refusals: &[],
@@ -36,7 +36,7 @@ pub static SIGNING_CERTIFICATE: Operation = Operation {
     body: Body::None,
     description: Some(Description {
         tag: Tag::Public,
-        summary: "Certificates of the keys that check signatures",
+        summary: "Read the certificates of the keys that verify signatures",
         details: "",
         success: Success::Text("application/x-pem-file"),
         refusals: &[],
@@ -55,7 +55,7 @@ pub static LIVEZ: Operation = Operation {
     body: Body::None,
     description: Some(Description {
         tag: Tag::Public,
-        summary: "Whether the process runs",
+        summary: "Check whether the process runs",
         details: "",
         success: Success::Text("text/plain"),
         refusals: &[],
@@ -74,9 +74,9 @@ pub static READYZ: Operation = Operation {
     body: Body::None,
     description: Some(Description {
         tag: Tag::Public,
-        summary: "Whether the process can do its work",
-        details: "Answers `ok`, or `not ready:` and what is missing. A second line, `degraded:`, names shared services that \
-                  are away; the process is ready nevertheless.",
+        summary: "Check whether the process can do its work",
+        details: "The answer is `ok`, or `not ready:` and what is missing. A second line, `degraded:`, names \
+                  shared services that are unreachable; the process is ready nevertheless.",
         success: Success::Text("text/plain"),
         refusals: &[503],
     }),

@@ -38,7 +38,7 @@ pub static CREATE_SESSION: Operation = Operation {
     description: Some(Description {
         tag: Tag::Sessions,
         summary: "Create a session",
-        details: "An empty body creates one, too.",
+        details: "The body may be empty.",
         success: Success::Created,
         refusals: REFUSALS_WITH_BODY,
     }),
@@ -76,7 +76,7 @@ pub static DELETE_SESSION: Operation = Operation {
     description: Some(Description {
         tag: Tag::Sessions,
         summary: "End a session",
-        details: "Its faces and their pictures are deleted.",
+        details: "The service deletes its faces and their pictures.",
         success: Success::NoContent,
         refusals: REFUSALS_IN_SESSION,
     }),
@@ -95,7 +95,7 @@ pub static CREATE_SESSION_FACE: Operation = Operation {
     description: Some(Description {
         tag: Tag::SessionFaces,
         summary: "Add a face to a session",
-        details: "From a picture, or from the JSON of an earlier answer.",
+        details: "The face comes from a picture, or from the JSON of an earlier answer.",
         success: Success::Created,
         refusals: &[400, 401, 403, 404, 413, 429, 503],
     }),
@@ -114,7 +114,7 @@ pub static GET_SESSION_FACES: Operation = Operation {
     description: Some(Description {
         tag: Tag::SessionFaces,
         summary: "Read all faces of a session",
-        details: "In the order in which they were added.",
+        details: "The list is in the order in which the faces were added.",
         success: Success::List(name::SESSION_FACE),
         refusals: REFUSALS_IN_SESSION,
     }),
@@ -190,7 +190,7 @@ pub static GET_SESSION_FACE_IMAGE: Operation = Operation {
     description: Some(Description {
         tag: Tag::SessionFaces,
         summary: "Read the picture of a face",
-        details: "As it was received, under the media type that its first bytes say.",
+        details: "The answer is the file as received, with the media type that its first bytes indicate.",
         success: Success::Picture,
         refusals: REFUSALS_IN_SESSION,
     }),
@@ -209,7 +209,7 @@ pub static GET_SESSION_MATCHES: Operation = Operation {
     description: Some(Description {
         tag: Tag::SessionFaces,
         summary: "Compare a face with all others of its session",
-        details: "Best first, never cut by a threshold.",
+        details: "The list has all matches, whatever their score, with the best first.",
         success: Success::List(name::SESSION_MATCH),
         refusals: REFUSALS_IN_SESSION,
     }),

@@ -19,7 +19,8 @@ pub static UPLOAD_REPLAY: Operation = Operation {
     description: Some(Description {
         tag: Tag::Replays,
         summary: "Upload the video of a replay",
-        details: "The page about capture clients describes both parts to the byte. The same upload again gets the same answer.",
+        details: "The document `capture-client.md` specifies the format of both parts. A repeated upload \
+                  gets the same answer.",
         success: Success::Accepted,
         refusals: &[400, 401, 403, 404, 408, 409, 413, 429, 503],
     }),
