@@ -192,9 +192,8 @@ fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
         "signatureDisabled" => {
             value.description(Some("Whether to omit the answer's signature; false if absent."))
         }
-        "imageRotationEnabled" => value.description(Some(
-            "Whether the face may be rotated by 90, 180 or 270 degrees; false if absent.",
-        )),
+        "imageRotationEnabled" => value
+            .description(Some("Whether the face may be rotated by 90, 180 or 270 degrees; false if absent.")),
         "imageStorageEnabled" => value.description(Some(
             "Whether the service keeps the pictures of the session's faces; false if absent.",
         )),
