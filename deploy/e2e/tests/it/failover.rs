@@ -254,7 +254,11 @@ async fn sentinels_promote_and_gateway_and_worker_follow() {
     site.master.control(&["WAIT", "1", "10000"]).await;
     site.master.kill9().await;
     readyz_says(&mut gateway, 200, "ok\ndegraded: gateway_", "gateway_store: ").await;
-    let promoted = async { while !site.replica.control(&["ROLE"]).await.starts_with("master") {} };
+    // The sentinel is asked, because it closes all connections of a replica that it promotes.
+    let master = ["-p", &port, "SENTINEL", "get-master-addr-by-name", Sentinel::MASTER];
+    let replica = site.replica.address().port().to_string();
+    let promoted =
+        async { while !site.replica.control(&master).await.lines().any(|line| line == replica) {} };
     tokio::time::timeout(Duration::from_secs(60), promoted).await.expect("no replica is promoted");
     let bound = Instant::now() + BOUND;
     tokio::time::sleep(2 * BOUND).await;
