@@ -147,6 +147,7 @@ mod tests {
     use http::header::CONTENT_LENGTH;
     use http_body_util::StreamBody;
     use hyper::body::Frame;
+    use tokio::task::block_in_place;
 
     use super::super::drain::Drains;
     use super::*;
@@ -171,7 +172,9 @@ mod tests {
             if std::mem::replace(&mut self.is_read, true) {
                 return Poll::Ready(None);
             }
-            let headers_came_first = self.caller_has_headers.recv_timeout(HEADERS_TIME).is_ok();
+            // In place, so that another thread runs the connection's task meanwhile if it can.
+            let headers_came_first =
+                block_in_place(|| self.caller_has_headers.recv_timeout(HEADERS_TIME).is_ok());
             let text = if headers_came_first { "after the headers" } else { "with the headers" };
             Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
         }
