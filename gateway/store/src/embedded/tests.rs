@@ -42,7 +42,7 @@ impl Disk {
         Arc::new(Self { room, is_sparse, syncs: AtomicUsize::new(0), is_held_up, goes_on })
     }
 
-    fn has_capacity(&self, end: u64) -> io::Result<()> {
+    fn check_capacity(&self, end: u64) -> io::Result<()> {
         if end <= self.room.load(Ordering::Relaxed) { Ok(()) } else { Err(ErrorKind::StorageFull.into()) }
     }
 
@@ -80,7 +80,7 @@ impl StorageBackend for FileOnDisk {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         if !self.disk.is_sparse {
-            self.disk.has_capacity(length)?;
+            self.disk.check_capacity(length)?;
         }
         self.file.set_len(length)
     }
@@ -93,7 +93,7 @@ impl StorageBackend for FileOnDisk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.disk.has_capacity(offset + data.len() as u64)?;
+        self.disk.check_capacity(offset + data.len() as u64)?;
         self.file.write(offset, data)
     }
 }
