@@ -17,6 +17,9 @@ const MIN_FROZEN_SHARE: f32 = 0.85;
 /// Length of a repeated sequence, in seconds, and the least distance of its repetition.
 const SEQUENCE_SECONDS: f32 = 1.0;
 const MIN_LAG_SECONDS: f32 = 0.8;
+/// The least length of a repeated sequence, in frames. A slow camera has few frames in a second, and these can return by chance: of 188
+/// parts of a living person's clip, shown at 4 frames a second, 16 repeated four frames and none repeated six.
+const MIN_SEQUENCE_FRAMES: usize = 6;
 /// A sequence played backwards is compared from this distance to its turning point on, since all motion is slow there.
 const TURNING_SECONDS: f32 = 0.3;
 /// The reference is the compared sequence, shifted by this time in seconds.
@@ -107,6 +110,7 @@ impl<'t> Sequence<'t> {
         let count = |seconds: f32| ((seconds * rate).round() as usize).max(2);
         let [window, min_lag, turning, shift] =
             [SEQUENCE_SECONDS, MIN_LAG_SECONDS, TURNING_SECONDS, SHIFT_SECONDS].map(count);
+        let window = window.max(MIN_SEQUENCE_FRAMES);
         (thumbnails.len() > window + min_lag).then_some(Self { thumbnails, window, min_lag, turning, shift })
     }
 
@@ -238,6 +242,16 @@ mod tests {
     fn a_sequence_that_is_played_backwards_is_found() {
         let back = |time: f32| swaying(if time < 2.5 { time } else { 5.0 - time });
         assert_eq!(find(&clip(5.0, true, back)), Some(Repeat::Loop));
+    }
+
+    #[test]
+    fn a_slow_camera_shows_loops_and_no_chance_returns() {
+        let slow = |place: &dyn Fn(f32) -> f32| -> Vec<Thumbnail> {
+            clip(9.6, true, place).into_iter().step_by(6).collect()
+        };
+        let returning = |time: f32| swaying(if (4.0..5.0).contains(&time) { time - 1.92 } else { time });
+        assert_eq!(find(&slow(&returning)), None, "four frames return once");
+        assert_eq!(find(&slow(&|time| swaying(time % 2.4))), Some(Repeat::Loop));
     }
 
     #[test]
