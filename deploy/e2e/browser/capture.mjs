@@ -54,7 +54,8 @@ async function once(name, options) {
 }
 
 /** A camera in the page: it shows the head at rest until the page shows an arrow, then the turn. It only goes from a frame to its neighbours,
- * since a jump would be a cut. */
+ * since a jump would be a cut. The light flickers by up to 4 %, as under a lamp: without that, the same frames would come back in a long
+ * recording, which is rightly taken for a loop. */
 function installCamera() {
   navigator.mediaDevices.getUserMedia = async () => {
     const { pictures, turn } = await window.cameraPictures();
@@ -71,6 +72,8 @@ function installCamera() {
       else if (at <= (hasTurned ? end - 10 : 0)) step = 1;
       at = Math.min(end, Math.max(0, at + step));
       context.drawImage(bitmaps[at], 0, 0);
+      context.fillStyle = `rgb(0 0 0 / ${0.04 * Math.random()})`;
+      context.fillRect(0, 0, canvas.width, canvas.height);
     }, 1000 / 15);
     return canvas.captureStream();
   };
