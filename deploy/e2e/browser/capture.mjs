@@ -5,7 +5,7 @@
 //   active          one challenge. CLIP is any video; TURNS is JSON with, for each direction that the person's own head turns to, three
 //                   times in seconds: `{"left": [from, turn, to], ...}`. Until `turn` the head rests; it is back before `to`. The clip
 //                   is shown backwards if `from` is the latest time.
-//   problems        a camera that is denied, missing, in use; a page without https; a service that has no room; a session that has expired,
+//   problems        a camera that is denied, missing, in use; a page without https; an overloaded service; a session that has expired,
 //                   and one with a wrong token; the network lost in mid-upload; CLIP is a living person
 //   embedded        a session of an integrator's back end (API key `demo`), and the return; CLIP is a living person
 // Chromium plays a file again from its beginning when it ends, which is a cut, so a person's clip must be longer than the capture: 8 s
@@ -148,7 +148,7 @@ async function insecure() {
   return finish(page);
 }
 
-/** The service has no room for two seconds. */
+/** The service is overloaded for two seconds. */
 async function overloaded() {
   const page = await openPage(browser, url, complaints, { expected: [503] });
   await page.route('**/web/demo/sessions', (route) => {

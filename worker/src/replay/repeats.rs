@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_camera_shows_loops_and_no_chance_returns() {
+    fn a_slow_camera_shows_loops_and_accidental_returns_are_none() {
         let slow = |place: &dyn Fn(f32) -> f32| -> Vec<Thumbnail> {
             clip(9.6, true, place).into_iter().step_by(6).collect()
         };
