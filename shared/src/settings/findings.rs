@@ -20,9 +20,9 @@ pub struct FindingSettings {
     pub least_margin: f32,
     /// Too close: the eye distance is more than this part of the picture's shorter side, 0 to 1.
     pub most_eye_part: f32,
-    /// Too close: the picture holds less than this part, 0 to 1, of the side of the crop for passive liveness, which
-    /// is 2.7 times the side of the face. Scores of tighter crops are not comparable.
-    pub least_liveness_crop: f32,
+    /// Too close: the widest square crop that the picture holds has less than this many times the side of the face (of
+    /// the square of the area of the detector's box). Liveness scores of tighter crops are not comparable.
+    pub least_surroundings: f32,
     /// Too small: the eye distance is below this, in pixels.
     pub least_eye_distance: f32,
     /// Too small: the eye distance is less than this part of the picture's longer side, 0 to 1.
@@ -58,7 +58,7 @@ impl Default for FindingSettings {
             cropped_aspect: 1.05,
             least_margin: 0.1,
             most_eye_part: 0.4,
-            least_liveness_crop: 0.45,
+            least_surroundings: 1.2,
             least_eye_distance: 16.0,
             least_eye_part: 0.015,
             most_yaw: 41.0,
@@ -82,7 +82,7 @@ impl FindingSettings {
             ("cropped_aspect", self.cropped_aspect, 0.0..=2.0),
             ("least_margin", self.least_margin, self.cropped_margin.max(-1.0)..=1.0),
             ("most_eye_part", self.most_eye_part, 0.0..=1.0),
-            ("least_liveness_crop", self.least_liveness_crop, 0.0..=1.0),
+            ("least_surroundings", self.least_surroundings, 0.0..=4.0),
             ("least_eye_distance", self.least_eye_distance, 0.0..=1000.0),
             ("least_eye_part", self.least_eye_part, 0.0..=1.0),
             ("most_yaw", self.most_yaw, 0.0..=90.0),

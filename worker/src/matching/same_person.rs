@@ -64,7 +64,12 @@ mod tests {
 
     fn picture(embedding: Option<[f32; 2]>) -> ExaminedPicture {
         let shown = Shown { rotated: 0, faces: Vec::new(), quality: 0.5, findings: Vec::new() };
-        ExaminedPicture { shown, embedding: embedding.map(Vec::from), log_odds: Vec::new(), crop_fit: None }
+        ExaminedPicture {
+            shown,
+            embedding: embedding.map(Vec::from),
+            log_odds: Vec::new(),
+            surroundings: None,
+        }
     }
 
     fn compared(live: &[Option<[f32; 2]>], photo: Option<Option<[f32; 2]>>) -> examination::Examined {

@@ -12,8 +12,6 @@ use crate::picture::Sampler;
 /// Settings, buffers and measured times of one pipeline, handed to each of its steps.
 pub(crate) struct Context {
     pub(crate) settings: PipelineSettings,
-    /// Side of the smallest crop that passive liveness takes, over that of the detector's box.
-    pub(crate) liveness_crop: f32,
     pub(crate) sampler: Sampler,
     /// Times since they were last taken.
     pub(crate) times: StageTimes,
@@ -22,10 +20,9 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(settings: PipelineSettings, liveness_crop: f32) -> Self {
+    pub(crate) fn new(settings: PipelineSettings) -> Self {
         Self {
             settings,
-            liveness_crop,
             sampler: Sampler::default(),
             times: StageTimes::default(),
             segments: Segments::default(),

@@ -42,7 +42,7 @@ impl Pipeline {
             ages: OnDemand::new(models),
             liveness: OnDemand::new(models),
             head_pose: OnDemand::new(models),
-            context: Context::new(settings, models.liveness_crop()),
+            context: Context::new(settings),
             models: models.clone(),
         })
     }

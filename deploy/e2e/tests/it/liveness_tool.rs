@@ -66,7 +66,9 @@ async fn attacks_are_simulated_evaluated_by_source_and_left_out() {
     }
     let scores = fs::read_to_string(folder.path().join("scores.csv")).unwrap();
     assert!(
-        scores.starts_with("path,medium,source,subject,label,outcome,crop_fit,tight,log_odds_1,llr,score\n")
+        scores.starts_with(
+            "path,medium,source,subject,label,outcome,surroundings,tight,log_odds_1,llr,score\n"
+        )
     );
     assert_eq!(scores.lines().count(), 1 + 3 * 2 * 2 + 1, "{scores}");
     let report = fs::read_to_string(folder.path().join("report/report.json")).unwrap();

@@ -145,7 +145,7 @@ mod tests {
             findings: Vec::new(),
             faces: 1,
             log_odds: vec![log_odds],
-            crop_fit: Some(1.0),
+            surroundings: Some(2.0),
             is_tight,
             answer: None,
         }

@@ -26,8 +26,8 @@ pub(crate) struct Measured {
     /// Log-odds of each network; empty if the face was not judged. For a clip it is one number, the mean over networks
     /// and key frames.
     pub(crate) log_odds: Vec<f32>,
-    /// The share of the crop that lies in the picture; `None` without a face.
-    pub(crate) crop_fit: Option<f32>,
+    /// Side of the widest square crop that the picture holds, in sides of the face; `None` without a face.
+    pub(crate) surroundings: Option<f32>,
     /// Whether the picture is too tight for the crop, so the service does not judge it. For frames of a clip, this is a
     /// finding instead.
     pub(crate) is_tight: bool,
@@ -60,12 +60,12 @@ impl Measured {
 
     fn of_pictures(config: &Settings, pictures: Vec<Presentation>) -> anyhow::Result<Vec<Self>> {
         let mut unbounded = config.clone();
-        unbounded.findings.least_liveness_crop = 0.0;
+        unbounded.findings.least_surroundings = 0.0;
         let paths: Vec<&Path> = pictures.iter().map(|presentation| presentation.path.as_path()).collect();
         let examined = each(&unbounded, &paths, "examining {pos} of {len} pictures", examine)?;
-        let bound = config.findings.least_liveness_crop;
+        let bound = config.findings.least_surroundings;
         let measured = pictures.into_iter().zip(examined).map(|(presentation, examined)| {
-            let Some(ExaminedPicture { shown, log_odds, crop_fit, .. }) = examined else {
+            let Some(ExaminedPicture { shown, log_odds, surroundings, .. }) = examined else {
                 return Self::unreadable(presentation);
             };
             Self {
@@ -73,8 +73,8 @@ impl Measured {
                 findings: shown.findings.iter().map(|finding| (finding.check, finding.score)).collect(),
                 faces: shown.faces.len(),
                 log_odds,
-                crop_fit,
-                is_tight: crop_fit.is_some_and(|fit| fit < bound),
+                surroundings,
+                is_tight: surroundings.is_some_and(|sides| sides < bound),
                 answer: None,
             }
         });
@@ -88,7 +88,7 @@ impl Measured {
             findings: findings.map(|finding| (finding.check, finding.score)).collect(),
             faces: clip.votes.iter().map(|shown| shown.faces.len()).max().unwrap_or(0),
             log_odds: clip.log_odds.into_iter().collect(),
-            crop_fit: None,
+            surroundings: None,
             is_tight: false,
             answer: Some(clip.answer),
         }
@@ -97,7 +97,7 @@ impl Measured {
     /// The result for a file that is not a picture or video: it counts as no response.
     fn unreadable(presentation: Presentation) -> Self {
         let (findings, log_odds) = (Vec::new(), Vec::new());
-        Self { presentation, findings, faces: 0, log_odds, crop_fit: None, is_tight: false, answer: None }
+        Self { presentation, findings, faces: 0, log_odds, surroundings: None, is_tight: false, answer: None }
     }
 
     /// The score that the service gives; `None` if it does not judge. A clip that is judged as an attack without a
@@ -165,7 +165,11 @@ pub(crate) fn write_scores(
         let mut out = std::io::BufWriter::new(std::fs::File::create(file)?);
         let networks = measured.iter().map(|one| one.log_odds.len()).max().unwrap_or(0);
         let names: Vec<String> = (1..=networks).map(|at| format!(",log_odds_{at}")).collect();
-        writeln!(out, "path,medium,source,subject,label,outcome,crop_fit,tight{},llr,score", names.concat())?;
+        writeln!(
+            out,
+            "path,medium,source,subject,label,outcome,surroundings,tight{},llr,score",
+            names.concat()
+        )?;
         for one in measured {
             let Presentation { path, medium, attack, subject, source } = &one.presentation;
             let map = map_of(calibration, *medium);
@@ -182,7 +186,7 @@ pub(crate) fn write_scores(
                 field(subject),
                 field(attack.as_deref().unwrap_or("live")),
                 one.outcome(),
-                number(one.crop_fit),
+                number(one.surroundings),
                 u8::from(one.is_tight),
                 each.concat(),
                 number(one.mean().map(|mean| map.llr(mean))),

@@ -10,11 +10,10 @@ use super::findings::{check_face, check_size};
 use super::motion::{self, Still};
 use crate::inference::InferenceError;
 use crate::picture::{Chip, Picture};
-use crate::pipeline::context::Context;
 use crate::pipeline::face_pipeline::Pipeline;
 use crate::pipeline::fault::PipelineFault;
 use crate::pipeline::geometry::Rotation;
-use crate::pipeline::models::{FaceRegion, crop_fit};
+use crate::pipeline::models::{FaceRegion, surroundings};
 use crate::pipeline::quality::{Measures, painted_over, quality, similarity_of_painted};
 use crate::pipeline::search::{Candidate, Choice, Embedded, Searched};
 use crate::pipeline::times::Stage;
@@ -41,18 +40,17 @@ impl PictureView {
         face.map(|face| Still { picture: &self.picture, candidate: &face.candidate })
     }
 
-    fn examined(self, liveness_crop: f32) -> ExaminedPicture {
-        let fit = |face: &Embedded| {
+    fn examined(self) -> ExaminedPicture {
+        let surroundings = self.first.as_ref().map(|face| {
             let Candidate { detection, frame, .. } = &face.candidate;
-            crop_fit(&detection.area, liveness_crop, frame.width, frame.height)
-        };
-        let crop_fit = self.first.as_ref().map(fit);
+            surroundings(&detection.area, frame.width, frame.height)
+        });
         let only = self.first.filter(|_| self.others.is_empty());
         ExaminedPicture {
             shown: self.shown,
             embedding: only.map(|face| face.embedding.vector),
             log_odds: self.log_odds,
-            crop_fit,
+            surroundings,
         }
     }
 }
@@ -73,8 +71,7 @@ impl Pipeline {
             self.judge_liveness(&mut views[..live]).map_err(inference)?;
             motion = self.judge_motion(&views[..live], &asked.challenge).map_err(inference)?;
         }
-        let liveness_crop = self.context.liveness_crop;
-        let mut examined = views.into_iter().map(|view| view.examined(liveness_crop));
+        let mut examined = views.into_iter().map(PictureView::examined);
         Ok(Examined { live: examined.by_ref().take(live).collect(), motion, photo: examined.next() })
     }
 
@@ -141,14 +138,8 @@ impl Pipeline {
         let mut findings = Vec::from_iter(check_size(picture));
         if let (Some(face), Some(measures), true) = (first, &measures, is_live) {
             let covered = self.covered_similarity(face)?;
-            let Context { liveness_crop, settings, .. } = &self.context;
-            findings.extend(check_face(
-                &face.candidate,
-                measures,
-                covered,
-                *liveness_crop,
-                &settings.findings,
-            ));
+            let bounds = &self.context.settings.findings;
+            findings.extend(check_face(&face.candidate, measures, covered, bounds));
         }
         let candidates = first.iter().map(|face| &face.candidate).chain(others);
         let shown = examination::ExaminedPicture {

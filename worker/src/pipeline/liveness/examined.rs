@@ -25,9 +25,8 @@ pub struct ExaminedPicture {
     pub embedding: Option<Vec<f32>>,
     /// Log-odds of the live class from each passive liveness network; empty where the face was not judged.
     pub log_odds: Vec<f32>,
-    /// Share of the side of the first face's passive liveness crop that lies in the picture, up to 1; `None` without a
-    /// face.
-    pub crop_fit: Option<f32>,
+    /// Side of the widest square crop that the picture holds, in sides of the first face; `None` without a face.
+    pub surroundings: Option<f32>,
 }
 
 /// Reason why an examination has no result.

@@ -26,7 +26,7 @@ fn accepted(score: Option<f32>) -> bool {
 const SEEDS: u64 = 3;
 
 /// Species and the part of their judged attacks that may be accepted, in percent. The aim is 10 %. Moving the detector's boxes by two pixels changed
-/// the accepted screens from 2 to 6 of 56 (with four seeds), and the prints from 0 to 1; so the screens' bound, which has to hold for such boxes, is above the aim.
+/// the accepted screens from 2 to 6 of 56 (with four seeds, and crops of 2.7 faces), and the prints from 0 to 1; so the screens' bound, which has to hold for such boxes, is above the aim.
 const BOUNDS: [(Species, usize); 2] = [(Species::Print, 10), (Species::Screen, 15)];
 
 #[test]

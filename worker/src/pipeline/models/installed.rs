@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_models::liveness::LivenessCalibration;
-use faceline_models::manifest::{AgeCorrection, Crop, Model, Output, Profile, Role};
+use faceline_models::manifest::{AgeCorrection, Model, Output, Profile, Role};
 use faceline_models::onnx::at_half_size;
 use faceline_models::{InstalledModel, Repository, RepositoryError};
 
@@ -108,16 +108,6 @@ impl Models {
     #[must_use]
     pub fn liveness_calibration(&self) -> &LivenessCalibration {
         &self.liveness_calibration
-    }
-
-    /// The smallest crop that a liveness model takes: its side over that of the detector's box.
-    pub(crate) fn liveness_crop(&self) -> f32 {
-        let crops = self.installed.iter().filter(|(_, spec)| spec.role == Role::Liveness);
-        let factors = crops.filter_map(|(_, spec)| match spec.input.crop {
-            Crop::Box { factor, .. } => Some(factor),
-            _ => None,
-        });
-        factors.reduce(f32::min).unwrap_or(1.0)
     }
 
     /// Name of the embedding's algorithm.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use bytes::Bytes;
+use faceline_models::manifest::Crop;
 use faceline_shared::job::examination::{Check, Examination};
 use faceline_shared::settings::ModelSettings;
 use tempfile::TempDir;
@@ -50,18 +51,17 @@ fn the_score_is_that_of_the_mean_of_all_liveness_networks() {
 
 #[test]
 fn a_crop_that_does_not_fit_is_a_finding_and_no_score() {
-    // So wide a crop does not fit, whatever the face's size in the portrait.
-    let models = with_crops(&models(), &[20.0]);
-    let with_bound = |least_liveness_crop| {
+    let models = models();
+    let with_bound = |least_surroundings| {
         let mut settings = PipelineSettings::default();
-        settings.findings.least_liveness_crop = least_liveness_crop;
-        let ExaminedPicture { shown, crop_fit, .. } = examined(&models, settings);
+        settings.findings.least_surroundings = least_surroundings;
+        let ExaminedPicture { shown, surroundings, .. } = examined(&models, settings);
         let is_close = shown.findings.iter().any(|finding| finding.check == Check::FaceTooClose);
-        (is_close, shown.faces[0].liveness.is_some(), crop_fit.unwrap())
+        (is_close, shown.faces[0].liveness.is_some(), surroundings.unwrap())
     };
-    let (is_close, is_scored, fit) = with_bound(0.0);
-    assert!(!is_close && is_scored && fit < 0.9, "{is_close} {is_scored} {fit}");
-    assert_eq!(with_bound(fit + 0.1), (true, false, fit));
+    let (is_close, is_scored, surroundings) = with_bound(1.0);
+    assert!(!is_close && is_scored && surroundings > 1.0, "{is_close} {is_scored} {surroundings}");
+    assert_eq!(with_bound(surroundings + 0.1), (true, false, surroundings));
 }
 
 /// Loads the models with an operator's calibration of this text, and gives the reason for a refusal.

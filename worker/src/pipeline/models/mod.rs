@@ -23,4 +23,4 @@ pub(crate) use self::installed::{Openable, open, open_half_detector};
 pub(crate) use self::landmarks::{LandmarkEstimate, Landmarker, PassPair};
 pub(crate) use self::network::{FaceModel, mean};
 pub(crate) use self::on_demand::OnDemand;
-pub(crate) use self::passive_liveness::{PassiveLiveness, crop_fit};
+pub(crate) use self::passive_liveness::{PassiveLiveness, surroundings};

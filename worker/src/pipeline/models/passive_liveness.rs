@@ -158,10 +158,10 @@ impl LivenessNetwork {
     }
 }
 
-/// The part of a crop's side that fits into a picture of `width` by `height`, up to 1. The crop is the square of the area of the
-/// detector's box, `factor` times as wide.
-pub(crate) fn crop_fit(area: &Rect, factor: f32, width: f32, height: f32) -> f32 {
-    fitting_factor(&area.squared(), factor, width, height) / factor
+/// Side of the widest square crop that a picture of `width` by `height` holds, in sides of the face: of the square of the area
+/// of the detector's box.
+pub(crate) fn surroundings(area: &Rect, width: f32, height: f32) -> f32 {
+    fitting_factor(&area.squared(), f32::INFINITY, width, height)
 }
 
 /// Factor by which a box can be widened within a picture of `width` by `height`, at most `factor`.
@@ -208,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn the_part_of_a_crop_that_fits() {
+    fn surroundings_are_the_shorter_side_in_faces() {
         let area = Rect::new(40.0, 30.0, 40.0, 62.5);
-        assert_eq!(crop_fit(&area, 2.0, 300.0, 200.0), 1.0);
-        assert_eq!(crop_fit(&area, 4.0, 100.0, 900.0), 0.5);
+        assert_eq!(surroundings(&area, 300.0, 200.0), 4.0);
+        assert_eq!(surroundings(&area, 100.0, 900.0), 2.0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Position and size of a face in its picture.
 
 use crate::pipeline::geometry::Rect;
-use crate::pipeline::models::crop_fit;
+use crate::pipeline::models::surroundings;
 use crate::pipeline::search::Candidate;
 
 /// Indices of the middles of lower lip and chin in the iBUG scheme.
@@ -25,12 +25,12 @@ pub(super) struct Framing {
     pub(super) of_shorter_side: f32,
     /// Eye distance over the picture's longer side.
     pub(super) of_longer_side: f32,
-    /// Share of the side of the passive liveness crop that fits into the picture, up to 1.
-    pub(super) crop_fit: f32,
+    /// Side of the widest square crop that the picture holds, in sides of the face.
+    pub(super) surroundings: f32,
 }
 
 impl Framing {
-    pub(super) fn new(candidate: &Candidate, liveness_crop: f32) -> Self {
+    pub(super) fn new(candidate: &Candidate) -> Self {
         let Candidate { landmarks, frame, detection, .. } = candidate;
         let area = &detection.area;
         let around = Rect::around(&landmarks.0);
@@ -44,7 +44,7 @@ impl Framing {
             aspect_at_border: ends_at_border.then(|| area.height() / area.width()),
             of_shorter_side: eyes / frame.width.min(frame.height),
             of_longer_side: eyes / frame.width.max(frame.height),
-            crop_fit: crop_fit(area, liveness_crop, frame.width, frame.height),
+            surroundings: surroundings(area, frame.width, frame.height),
         }
     }
 }

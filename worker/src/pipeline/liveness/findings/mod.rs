@@ -32,17 +32,15 @@ pub(super) fn check_size(picture: &Picture) -> Option<Finding> {
 }
 
 /// The findings of a face, in the order of [`Check`]. `covered_similarity` is the similarity of the face to itself with
-/// the lower half painted over, -1 to 1. `liveness_crop` is the side of the crop that passive liveness takes, over that of the
-/// detector's box.
+/// the lower half painted over, -1 to 1.
 pub(super) fn check_face(
     candidate: &Candidate,
     measures: &Measures,
     covered_similarity: f32,
-    liveness_crop: f32,
     bounds: &FindingSettings,
 ) -> Vec<Finding> {
-    let Framing { margin, aspect_at_border, of_shorter_side, of_longer_side, crop_fit } =
-        Framing::new(candidate, liveness_crop);
+    let Framing { margin, aspect_at_border, of_shorter_side, of_longer_side, surroundings } =
+        Framing::new(candidate);
     let both_sides = |value: f32, limit: f32| at_most(value.abs(), limit);
     let scores = [
         (
@@ -53,7 +51,7 @@ pub(super) fn check_face(
         (
             Check::FaceTooClose,
             at_most(of_shorter_side, bounds.most_eye_part)
-                .min(at_least(crop_fit, bounds.least_liveness_crop)),
+                .min(at_least(surroundings, bounds.least_surroundings)),
         ),
         (Check::FaceCloseToBorder, margin_score(margin, bounds.least_margin)),
         (
