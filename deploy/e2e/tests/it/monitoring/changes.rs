@@ -29,7 +29,7 @@ pub(super) enum Fault {
     NewerJobs,
     /// Jobs of a gateway whose clock is ten seconds ahead.
     FastClock,
-    /// The pictures show other people than before, some in the dark or far away, and some show a screen.
+    /// The pictures show other people than before, some in the dark or far away, and some show a print.
     OtherPeople,
     /// Uploads that are not videos.
     BrokenVideos,

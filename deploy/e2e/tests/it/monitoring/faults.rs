@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 use super::changes::Fault;
 use super::load::{
-    ask, ask_nonsense, create_session, dark, delete_session, far_away, liveness, photo_verify, screen,
-    upload, wanted, without_face,
+    ask, ask_nonsense, create_session, dark, delete_session, far_away, liveness, photo_verify, print, upload,
+    wanted, without_face,
 };
 use super::other_worker::{other_models, other_version};
 use super::site::{ACCOUNTS, Site};
@@ -229,18 +229,18 @@ async fn other_workers(site: &Site, prometheus: &Prometheus, watch: &Watch<'_>, 
 
 async fn other_people(watch: &Watch<'_>, url: &str) {
     let (client, caller) = (Client::new(), Caller::new(url));
-    let (dark, screen, far_away) = (dark(), screen(), far_away());
+    let (dark, print, far_away) = (dark(), print(), far_away());
     let come = async || {
         caller.score("obama.jpg", "biden.jpg").await;
         for _ in 0..3 {
             let (status, body) = caller.face(dark.clone()).await;
             assert!(status.is_success(), "{status} {body}");
         }
-        // There are enough screens to change the highest tenth of the scores.
-        let screens = (0..6).map(|_| liveness(&client, url, &screen));
+        // There are enough prints to change the highest tenth of the scores.
+        let prints = (0..6).map(|_| liveness(&client, url, &print));
         let others =
             [photo_verify(&client, url, "obama.jpg", "biden.jpg"), liveness(&client, url, &far_away)];
-        for request in screens.chain(others) {
+        for request in prints.chain(others) {
             assert!(request.send().await.unwrap().status().is_success());
         }
     };

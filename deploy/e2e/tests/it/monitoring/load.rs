@@ -68,12 +68,21 @@ pub(super) fn without_face() -> Vec<u8> {
 
 /// A portrait that was taken in the dark.
 pub(super) fn dark() -> Vec<u8> {
-    changed(|_, _, value| value / 3)
+    let mut picture = image::load_from_memory(&bytes("obama.jpg")).unwrap().to_rgb8();
+    for value in picture.iter_mut() {
+        *value /= 3;
+    }
+    png(&picture)
 }
 
-/// A portrait with the grid of a screen, which passive liveness rejects.
-pub(super) fn screen() -> Vec<u8> {
-    changed(|x, y, value| if x % 4 == 0 || y % 4 == 0 { value / 3 } else { value })
+/// A cut-out face on a grey wall, which passive liveness rejects as a print.
+pub(super) fn print() -> Vec<u8> {
+    let portrait = image::load_from_memory(&bytes("obama.jpg")).unwrap();
+    let (width, height) = (portrait.width(), portrait.height());
+    let paper = portrait.crop_imm(width / 4, height / 20, width / 2, height / 2).to_rgb8();
+    let mut picture = image::RgbImage::from_pixel(width, height, image::Rgb([128; 3]));
+    image::imageops::overlay(&mut picture, &paper, i64::from(width) / 4, i64::from(height) / 4);
+    png(&picture)
 }
 
 /// A face that is too small to be judged.
@@ -83,15 +92,6 @@ pub(super) fn far_away() -> Vec<u8> {
     let mut picture = image::RgbImage::from_pixel(portrait.width(), portrait.height(), image::Rgb([128; 3]));
     let place = (i64::from(portrait.width()) / 2, i64::from(portrait.height()) / 2);
     image::imageops::overlay(&mut picture, &small, place.0, place.1);
-    png(&picture)
-}
-
-/// A portrait whose pixel values are changed by a function of their position.
-fn changed(change: impl Fn(u32, u32, u8) -> u8) -> Vec<u8> {
-    let mut picture = image::load_from_memory(&bytes("obama.jpg")).unwrap().to_rgb8();
-    for (x, y, pixel) in picture.enumerate_pixels_mut() {
-        pixel.0 = pixel.0.map(|value| change(x, y, value));
-    }
     png(&picture)
 }
 
