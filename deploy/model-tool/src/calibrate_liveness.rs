@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use faceline_models::liveness::{
-    BonaFideThreshold, LivenessCalibration, ScoreMap, min_pictures, threshold_at,
+    BonaFideThreshold, LivenessCalibration, ScoreMap, min_pictures, models_sha256, threshold_at,
 };
 use faceline_models::liveness_calibration_path;
 use faceline_shared::settings::Settings;
@@ -44,7 +44,9 @@ impl CalibrateLiveness {
         ensure!(self.bpcer > 0.0 && self.bpcer < 0.5, "--bpcer must be above 0 and below 0.5");
         let mut shipped = config.clone();
         shipped.liveness.calibration.clear();
-        let base = coder::models(&shipped)?.liveness_calibration().clone();
+        let models = coder::models(&shipped)?;
+        let mut base = models.liveness_calibration().clone();
+        base.models_sha256 = Some(models_sha256(models.all())?);
         let measured = Measured::of_pictures_of(&shipped, &self.bona_fide)?;
         let living = measured.iter().filter(|one| one.presentation.attack.is_none());
         let (mut pictures, mut tight, mut unjudged) = (Vec::new(), 0, 0);
@@ -144,7 +146,7 @@ fn subject(one: &Measured) -> String {
     }
 }
 
-/// Makes the operator's calibration: the shipped map with new thresholds, at the given log-odds. LOW and HIGH keep
+/// Makes the operator's calibration: the map `base` with new thresholds, at the given log-odds. LOW and HIGH keep
 /// their shipped distance to MEDIUM if `outer` has no value for them. The thresholds of videos move by as much as those
 /// of stills.
 fn calibration(
@@ -172,7 +174,7 @@ fn calibration(
         high: clip.high.max(clip.medium + MIN_STEP),
         ..clip
     };
-    LivenessCalibration { name: name.to_owned(), profile: base.profile, still, clip }
+    LivenessCalibration { name: name.to_owned(), still, clip, ..base.clone() }
 }
 
 fn bounds(threshold: &BonaFideThreshold, map: &ScoreMap) -> String {

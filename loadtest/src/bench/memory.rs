@@ -11,9 +11,10 @@ use crate::closed_loop::{self, Request};
 use crate::site::{Figures, Setup, Site, listed};
 
 const JOBS: [usize; 4] = [2_000, 8_000, 14_000, 20_000];
-/// The allocator returns memory gradually in the background, with or without jobs. A single reading depends on its
-/// progress; the median of several readings within a second depends on it less. No event marks the end of this, so the
-/// number of readings is fixed.
+/// Time without jobs before the readings. The allocator keeps free memory for a second and then returns it, whether or
+/// not there are jobs, so all that is resident afterwards is in use. No event marks the end of this.
+const SETTLING_TIME: Duration = Duration::from_secs(3);
+/// Number of readings. Background tasks allocate and free memory in between.
 const READINGS: usize = 5;
 const READING_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -21,7 +22,12 @@ pub(super) async fn run(sample: &Sample, callers: usize, targets: &mut TargetChe
     let mut out = std::io::stdout();
     let site = Site::start(Setup::Distributed).await?;
     let request = Request::new(&site.url, &sample.bytes)?;
-    writeln!(out, "resident memory, {}, median of {READINGS} readings:", sample.name)?;
+    writeln!(
+        out,
+        "resident memory, {}, {} s after the last job, median of {READINGS} readings:",
+        sample.name,
+        SETTLING_TIME.as_secs()
+    )?;
     let mut done = 0;
     let mut memories = Vec::new();
     for jobs in JOBS {
@@ -39,8 +45,9 @@ pub(super) async fn run(sample: &Sample, callers: usize, targets: &mut TargetChe
     Ok(())
 }
 
-/// Resident memory of Faceline's programs, in MiB, as the median of some readings.
+/// Resident memory of Faceline's idle programs, in MiB, as the median of some readings.
 async fn resident_mib(site: &Site) -> anyhow::Result<Figures> {
+    sleep(SETTLING_TIME).await;
     let mut readings = Vec::new();
     for _ in 0..READINGS {
         sleep(READING_INTERVAL).await;

@@ -4,6 +4,7 @@
 //! answered, and skips the requests that were due in the meantime. At three times the capacity the service receives
 //! three times as many requests as it can answer, until its refusals have spread them. Goodput counts the answers that
 //! arrive before the end of a load, over its planned length. The last jobs and a caller's last wait do not extend it.
+//! Peaks are measured before and after each load.
 
 use std::fmt;
 use std::io::Write as _;
@@ -91,6 +92,57 @@ impl fmt::Display for Tally {
     }
 }
 
+/// The service at its peak: callers who send the next request once they have an answer.
+struct Peak {
+    jobs_per_second: f64,
+    /// CPU time of a job in all processes, in milliseconds.
+    job_ms: f64,
+    /// CPU time of a job in the gateway, in milliseconds.
+    gateway_ms: f64,
+    /// Cores that the callers used.
+    callers_cores: f64,
+}
+
+impl Peak {
+    async fn measure(
+        site: &Site,
+        request: &Request,
+        callers: usize,
+        sample: &Sample,
+    ) -> anyhow::Result<Self> {
+        let own_before = procfs::cpu_seconds(std::process::id())?;
+        let (done, used) = measure(site, request, callers, sample.jobs).await?;
+        let own = procfs::cpu_seconds(std::process::id())? - own_before;
+        Ok(Self {
+            jobs_per_second: done.per_second(),
+            job_ms: total(&used),
+            gateway_ms: of_program(&used, GATEWAY),
+            callers_cores: own / done.elapsed.as_secs_f64(),
+        })
+    }
+
+    /// The mean of two peaks.
+    fn mean(&self, other: &Self) -> Self {
+        let mean = |figure: fn(&Self) -> f64| f64::midpoint(figure(self), figure(other));
+        Self {
+            jobs_per_second: mean(|peak| peak.jobs_per_second),
+            job_ms: mean(|peak| peak.job_ms),
+            gateway_ms: mean(|peak| peak.gateway_ms),
+            callers_cores: mean(|peak| peak.callers_cores),
+        }
+    }
+}
+
+impl fmt::Display for Peak {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { jobs_per_second, job_ms, gateway_ms, callers_cores } = self;
+        write!(
+            formatter,
+            "peak {jobs_per_second:.1} jobs/s, {job_ms:.2} ms CPU a job ({gateway_ms:.2} in the gateway), callers {callers_cores:.2} cores"
+        )
+    }
+}
+
 pub(super) async fn run(
     sample: &Sample,
     callers: usize,
@@ -101,21 +153,16 @@ pub(super) async fn run(
     let mut out = std::io::stdout();
     let site = Site::start(Setup::Distributed).await?;
     let request = sample.warm_up(&site.url, callers).await?;
-    let own_before = procfs::cpu_seconds(std::process::id())?;
-    let (peak, used) = measure(&site, &request, callers, sample.jobs).await?;
-    let own = procfs::cpu_seconds(std::process::id())? - own_before;
-    let peak_own = own / peak.elapsed.as_secs_f64();
-    let (job_ms, gateway_ms) = (total(&used), of_program(&used, GATEWAY));
-    let peak = peak.per_second();
-    writeln!(out, "overload, {}: peak {peak:.1} jobs/s, {job_ms:.2} ms CPU a job:", sample.name)?;
+    let mut before = Peak::measure(&site, &request, callers, sample).await?;
+    writeln!(out, "overload, {}:\n  {before}", sample.name)?;
 
     for factor in FACTORS {
-        let (before, started) = (of_program(&site.cpu_seconds()?, GATEWAY), Instant::now());
-        let own_before = procfs::cpu_seconds(std::process::id())?;
-        let tally = population(&request, peak * f64::from(factor), length).await;
-        let elapsed = started.elapsed().as_secs_f64();
-        let gateway = of_program(&site.cpu_seconds()?, GATEWAY) - before;
-        let own = (procfs::cpu_seconds(std::process::id())? - own_before) / elapsed;
+        let rate = before.jobs_per_second * f64::from(factor);
+        let load = Load::run(&site, &request, rate, length).await?;
+        // The speed of a shared machine changes within minutes, so a load is compared with the peaks around it.
+        let after = Peak::measure(&site, &request, callers, sample).await?;
+        let peak = before.mean(&after);
+        let Load { tally, gateway_seconds, callers_cores } = load;
         let mut judge = |figure, measured| {
             if factor == TARGET_FACTOR {
                 targets.judge(figure, sample.name, "at three times the peak", measured)
@@ -123,21 +170,21 @@ pub(super) async fn run(
                 String::new()
             }
         };
-        let goodput = tally.goodput(length) / peak;
+        let goodput = tally.goodput(length) / peak.jobs_per_second;
         writeln!(
             out,
-            "  {factor}x: goodput {goodput:.2} of peak (the callers took {own:.2} cores, at the peak {peak_own:.2}); {tally}{}",
+            "  {factor}x: goodput {goodput:.2} of peak, callers {callers_cores:.2} cores; {tally}{}",
             judge(Figure::Goodput, goodput)
         )?;
         // The gateway's CPU time of an answer is assumed to be that of the peak. Without a refusal there is no figure,
         // which misses its target.
-        let answers_ms = gateway_ms * tally.latencies.len() as f64;
-        let refusal = (gateway * 1e3 - answers_ms) / tally.refused as f64;
+        let answers_ms = peak.gateway_ms * tally.latencies.len() as f64;
+        let refusal = (gateway_seconds * 1e3 - answers_ms) / tally.refused as f64;
         if tally.refused > 0 || factor == TARGET_FACTOR {
             writeln!(
                 out,
                 "      gateway {refusal:.3} ms CPU a refusal, {:.4} of a job's CPU{}",
-                refusal / job_ms,
+                refusal / peak.job_ms,
                 judge(Figure::RefusalCpu, refusal)
             )?;
         }
@@ -145,25 +192,46 @@ pub(super) async fn run(
             writeln!(out, "      {} errors, the first: {error}", tally.errors.len())?;
             targets.miss(format!("errors ({}, {factor}x): {}", sample.name, tally.errors.len()));
         }
+        writeln!(out, "  {after}")?;
+        before = after;
     }
     Ok(())
 }
 
-/// Runs callers that make `rate` requests a second together.
-async fn population(request: &Request, rate: f64, duration: Duration) -> Tally {
-    let count = (rate * PERIOD.as_secs_f64()).ceil() as u32;
-    let start = Instant::now();
-    let callers = (0..count).map(|number| {
-        // Each caller has connections of its own, as real callers do.
-        let request = request.of_another_caller();
-        let first = start + PERIOD.mul_f64(f64::from(number) / f64::from(count));
-        tokio::spawn(async move { caller(&request, first, start + duration).await })
-    });
-    let tallies = join_all(callers).await.into_iter().map(|tally| match tally {
-        Ok(tally) => tally,
-        Err(panic) => Tally { errors: vec![panic.to_string()], ..Tally::default() },
-    });
-    tallies.fold(Tally::default(), Tally::merge)
+/// What a load did.
+struct Load {
+    tally: Tally,
+    /// CPU time of the gateway, in seconds.
+    gateway_seconds: f64,
+    /// Cores that the callers used.
+    callers_cores: f64,
+}
+
+impl Load {
+    /// Runs callers that make `rate` requests a second together.
+    async fn run(site: &Site, request: &Request, rate: f64, length: Duration) -> anyhow::Result<Self> {
+        let count = (rate * PERIOD.as_secs_f64()).ceil() as u32;
+        // Each caller has connections of its own, as real callers do. Making a client takes milliseconds of CPU time,
+        // which is no part of the load.
+        let requests: Vec<_> = (0..count).map(|_| request.of_another_caller()).collect();
+        let gateway_before = of_program(&site.cpu_seconds()?, GATEWAY);
+        let (own_before, start) = (procfs::cpu_seconds(std::process::id())?, Instant::now());
+        let callers = requests.into_iter().zip(0..count).map(|(request, number)| {
+            let first = start + PERIOD.mul_f64(f64::from(number) / f64::from(count));
+            tokio::spawn(async move { caller(&request, first, start + length).await })
+        });
+        let tallies = join_all(callers).await.into_iter().map(|tally| match tally {
+            Ok(tally) => tally,
+            Err(panic) => Tally { errors: vec![panic.to_string()], ..Tally::default() },
+        });
+        let tally = tallies.fold(Tally::default(), Tally::merge);
+        let elapsed = start.elapsed().as_secs_f64();
+        Ok(Self {
+            tally,
+            gateway_seconds: of_program(&site.cpu_seconds()?, GATEWAY) - gateway_before,
+            callers_cores: (procfs::cpu_seconds(std::process::id())? - own_before) / elapsed,
+        })
+    }
 }
 
 async fn caller(request: &Request, first: Instant, end: Instant) -> Tally {

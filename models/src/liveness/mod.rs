@@ -10,9 +10,10 @@ mod fit;
 pub use self::bona_fide::{BonaFideThreshold, min_pictures, threshold_at};
 pub use self::fit::{LlrFit, Sample};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::Profile;
+use crate::manifest::{Model, Profile, Role};
 
 /// Bound of a score's logit on each side. Beyond it, scores no longer differ in `f32`.
 const MAX_LOGIT: f32 = 30.0;
@@ -28,6 +29,9 @@ pub struct LivenessCalibration {
     pub name: String,
     /// The profile whose models it is for.
     pub profile: Profile,
+    /// The [`models_sha256`] for which an operator made it; absent in a manifest, where it is for the models beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models_sha256: Option<String>,
     /// For a single picture.
     pub still: ScoreMap,
     /// For the mean log-odds of several frames of a video.
@@ -114,6 +118,19 @@ impl ScoreMap {
     }
 }
 
+/// SHA-256, in hex, of all that the manifest says about the log-odds of liveness: the files of the liveness models among
+/// `models`, their crops and other preparation of inputs, and their outputs. A calibration made for other ones maps the
+/// log-odds of these models to wrong scores.
+///
+/// # Errors
+/// A value of the manifest cannot be written as JSON.
+pub fn models_sha256<'m>(models: impl Iterator<Item = &'m Model>) -> Result<String, serde_json::Error> {
+    let of_liveness = models.filter(|model| model.role == Role::Liveness);
+    let described: Vec<_> = of_liveness.map(|model| (&model.sha256, &model.input, &model.output)).collect();
+    let hash = digest(&SHA256, &serde_json::to_vec(&described)?);
+    Ok(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// The score of a logit, above 0 and at most 1.
 #[must_use]
 pub fn score_of_logit(logit: f32) -> f32 {
@@ -123,6 +140,7 @@ pub fn score_of_logit(logit: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Crop;
 
     const MAP: ScoreMap = ScoreMap { scale: 0.5, offset: 1.0, low: -1.0, medium: 0.5, high: 4.0 };
 
@@ -140,6 +158,30 @@ mod tests {
         let scores: Vec<f32> = (-30i16..=30).map(|log_odds| MAP.score(f32::from(log_odds))).collect();
         assert!(scores.windows(2).all(|pair| pair[0] < pair[1]), "{scores:?}");
         assert!(MAP.score(-1e9) > 0.0 && MAP.score(1e9) <= 1.0);
+    }
+
+    #[test]
+    fn other_files_crops_and_profiles_have_another_sum() {
+        let manifest = crate::manifest::Manifest::default_manifest().unwrap();
+        let sum = |change: &dyn Fn(&mut Model)| {
+            let mut models: Vec<_> = manifest.models_of(Role::Liveness, Profile::Default).cloned().collect();
+            models.iter_mut().for_each(change);
+            models_sha256(models.iter()).unwrap()
+        };
+        let installed = sum(&|_| ());
+        assert_eq!(installed.len(), 64);
+        assert_eq!(sum(&|model| model.name.push('2')), installed, "a name changes no log-odds");
+        let other_crop = |model: &mut Model| {
+            let Crop::Box { factor, .. } = &mut model.input.crop else { panic!("{:?}", model.input.crop) };
+            *factor = 2.7;
+        };
+        assert_ne!(sum(&other_crop), installed);
+        assert_ne!(sum(&|model| model.sha256 = "0".repeat(64)), installed);
+        let strong = models_sha256(manifest.models_of(Role::Liveness, Profile::Strong)).unwrap();
+        assert_ne!(strong, installed);
+        let others = manifest.models.iter().filter(|model| model.role != Role::Liveness);
+        let all = manifest.models_of(Role::Liveness, Profile::Default).chain(others);
+        assert_eq!(models_sha256(all).unwrap(), installed, "models of other roles do not matter");
     }
 
     #[test]

@@ -133,7 +133,8 @@ mod tests {
         let still = ScoreMap { scale: 0.5, offset: 1.0, low: -1.5, medium: 0.5, high: 4.0 };
         let clip = ScoreMap { low: -9.0, medium: -8.0, high: -7.0, ..still };
         let name = "front-desk".to_owned();
-        let calibration = LivenessCalibration { name, profile: Profile::Strong, still, clip };
+        let calibration =
+            LivenessCalibration { name, profile: Profile::Strong, models_sha256: None, still, clip };
         WorkerMetrics::liveness_calibration(&metrics, &calibration);
         let text = metrics.encode();
         let shown = |level: &str| {

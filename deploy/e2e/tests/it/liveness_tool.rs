@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use faceline_models::liveness::LivenessCalibration;
-use faceline_models::manifest::{Manifest, Profile};
+use faceline_models::liveness::{LivenessCalibration, models_sha256};
+use faceline_models::manifest::{Manifest, Profile, Role};
 use tokio::process::Command;
 
 use crate::models::{people, run};
@@ -169,6 +169,8 @@ async fn an_operator_calibrates_liveness_on_pictures_of_living_people() {
     let manifest = Manifest::default_manifest().unwrap();
     let shipped = manifest.liveness_calibration(Profile::Default).unwrap();
     assert_eq!((made.name.as_str(), made.profile), ("front-desk", Profile::Default));
+    let models = manifest.models_of(Role::Liveness, Profile::Default);
+    assert_eq!(made.models_sha256, Some(models_sha256(models).unwrap()));
     assert_eq!(made.still.scale, shipped.still.scale, "an operator's calibration moves the thresholds only");
     assert!(
         made.still.medium > shipped.still.medium,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_models::liveness::LivenessCalibration;
+use faceline_models::liveness::{LivenessCalibration, models_sha256};
 use faceline_models::manifest::{AgeCorrection, Model, Output, Profile, Role};
 use faceline_models::onnx::at_half_size;
 use faceline_models::{InstalledModel, Repository, RepositoryError};
@@ -48,6 +48,14 @@ pub enum ModelsError {
         /// The setting `models.profile`.
         profile: Profile,
     },
+    /// The liveness calibration was made for other models, or for other inputs of these.
+    #[error(
+        "the liveness calibration `{0}` was made for other liveness models or for another crop than the installed ones: make it again with `faceline-models calibrate liveness`, or leave liveness.calibration empty"
+    )]
+    OtherLivenessModels(String),
+    /// The manifest's description of a liveness model cannot be written.
+    #[error("the liveness models cannot be described: {0}")]
+    Description(#[from] serde_json::Error),
 }
 
 impl Models {
@@ -56,7 +64,8 @@ impl Models {
     ///
     /// # Errors
     /// [`ModelsError::Repository`] if a model is not installed, [`ModelsError::Inference`] if the model for embeddings
-    /// does not give any, [`ModelsError::Calibration`] if the liveness calibration cannot be used.
+    /// does not give any, [`ModelsError::Calibration`] and [`ModelsError::OtherLivenessModels`] if the liveness
+    /// calibration cannot be used.
     pub fn load(
         repository: &Repository,
         runtime: &Arc<Runtime>,
@@ -83,6 +92,11 @@ impl Models {
         let liveness_calibration = liveness_calibration
             .filter(|found| found.profile == profile)
             .ok_or_else(|| ModelsError::Calibration { name: calibration.to_owned(), profile })?;
+        let made_for = liveness_calibration.models_sha256.as_deref();
+        let present = models_sha256(installed.iter().map(|(_, model)| model))?;
+        if !calibration.is_empty() && made_for != Some(&*present) {
+            return Err(ModelsError::OtherLivenessModels(calibration.to_owned()));
+        }
         Ok(Self {
             runtime: Arc::clone(runtime),
             device: *device,

@@ -89,6 +89,14 @@ fn refusal(text: Option<&str>) -> Option<String> {
 fn a_liveness_calibration_that_cannot_be_used_is_refused_and_says_why() {
     let mut calibration = repository().manifest().liveness_calibration(Profile::Default).unwrap().clone();
     "front-desk".clone_into(&mut calibration.name);
+    let unnamed = refusal(Some(&toml::to_string(&calibration).unwrap())).unwrap();
+    assert!(unnamed.contains("`front-desk` was made for other liveness models"), "{unnamed}");
+    calibration.models_sha256 = Some("0".repeat(64));
+    let other_models = refusal(Some(&toml::to_string(&calibration).unwrap()));
+    assert_eq!(other_models, Some(unnamed));
+    let installed = repository();
+    let models = installed.manifest().models_of(Role::Liveness, Profile::Default);
+    calibration.models_sha256 = Some(models_sha256(models).unwrap());
     assert_eq!(refusal(Some(&toml::to_string(&calibration).unwrap())), None);
 
     let missing = refusal(None).unwrap();

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use faceline_models::Repository;
+use faceline_models::liveness::models_sha256;
+use faceline_models::manifest::{Profile, Role};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -48,21 +51,18 @@ pub(super) fn other_models() -> TempDir {
     std::fs::create_dir(folder.path().join("head-pose")).unwrap();
     std::os::unix::fs::symlink(installed.join("head-pose/1"), folder.path().join("head-pose/2")).unwrap();
 
-    let repository = faceline_models::Repository::open(folder.path()).unwrap();
-    let profile = faceline_models::manifest::Profile::Default;
-    let still = repository.manifest().liveness_calibration(profile).unwrap().still;
-    let map = |high: f32| {
-        format!(
-            "scale = {}\noffset = {}\nlow = {}\nmedium = {}\nhigh = {high}\n",
-            still.scale, still.offset, still.low, still.medium
-        )
-    };
-    let calibration = format!(
-        "name = \"front-desk\"\nprofile = \"default\"\n[still]\n{}[clip]\n{}",
-        map(still.high + 1.0),
-        map(still.high)
-    );
+    let repository = Repository::open(folder.path()).unwrap();
+    let profile = Profile::Default;
+    let manifest = repository.manifest();
+    let mut calibration = manifest.liveness_calibration(profile).unwrap().clone();
+    "front-desk".clone_into(&mut calibration.name);
+    calibration.models_sha256 = Some(models_sha256(manifest.models_of(Role::Liveness, profile)).unwrap());
+    calibration.still.high += 1.0;
     std::fs::create_dir(folder.path().join("liveness-calibrations")).unwrap();
-    std::fs::write(folder.path().join("liveness-calibrations/front-desk.toml"), calibration).unwrap();
+    std::fs::write(
+        folder.path().join("liveness-calibrations/front-desk.toml"),
+        calibration.to_toml().unwrap(),
+    )
+    .unwrap();
     folder
 }
