@@ -180,7 +180,7 @@ impl Gateway {
         );
         let server = Server::bind(state).await?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
-        let seconds = server.longest_shutdown().as_secs();
+        let seconds = server.max_shutdown().as_secs();
         tracing::info!(seconds, "requests are answered for at most this long after a signal to stop");
         let background = background.into_iter().map(AbortOnDropHandle::new).collect();
         Ok(Self { server, rates, outbox, delivery, mover, listening, _background: background })

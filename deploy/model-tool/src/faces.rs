@@ -13,7 +13,7 @@ use faceline_worker::pipeline::{FaceExtent, PipelineFault};
 use crate::each::each;
 
 /// Minimum ratio of a face's eye distance to the largest face's. Smaller faces are not searched.
-const LEAST_RATIO: f32 = 0.3;
+const MIN_EYE_RATIO: f32 = 0.3;
 /// Ratios of the curve, in hundredths.
 const RATIOS: [u8; 12] = [30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95];
 /// Minimum sharpness of a second face relative to the largest face's, one column for each value.
@@ -33,7 +33,7 @@ impl Faces {
         let index = FaceIndex::read(&self.dataset)?;
         let pictures: Vec<&Path> = index.pictures.iter().map(|(path, _)| path.as_path()).collect();
         let found = each(config, &pictures, "searching {pos} of {len} pictures", |pipeline, path| {
-            match pipeline.face_extents(&std::fs::read(path)?, LEAST_RATIO) {
+            match pipeline.face_extents(&std::fs::read(path)?, MIN_EYE_RATIO) {
                 Ok(found) => Ok(Some(found)),
                 Err(PipelineFault::Picture(_)) => Ok(None),
                 Err(fault) => Err(fault.into()),

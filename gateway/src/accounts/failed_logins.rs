@@ -185,7 +185,7 @@ impl FailedLogins {
     fn check_at(&self, now: Instant, user: UserKey, source: SourceAddress) -> PasswordCheck {
         let address = source.network();
         let tables = self.tables();
-        let wait = |subject| self.room(tables.until(now, subject), now).err();
+        let wait = |subject| self.after_one_more(tables.until(now, subject), now).err();
         let of_user_here = wait(Subject::UserAt(user, address));
         let of_address = wait(Subject::address(CredentialKind::Password(user), address));
         let of_user = wait(Subject::User(user));
@@ -225,7 +225,7 @@ impl FailedLogins {
         let mut tables = self.tables();
         let mut longest = None;
         for subject in subjects {
-            match self.room(tables.until(now, *subject), now) {
+            match self.after_one_more(tables.until(now, *subject), now) {
                 Ok(until) => tables.set(now, *subject, until),
                 Err(wait) => longest = longest.max(Some(wait)),
             }
@@ -235,7 +235,7 @@ impl FailedLogins {
 
     /// `until` is the time at which all failures so far are forgotten. Returns that time after one more failure, or the
     /// time to wait until one more is allowed.
-    fn room(&self, until: Instant, now: Instant) -> Result<Instant, Duration> {
+    fn after_one_more(&self, until: Instant, now: Instant) -> Result<Instant, Duration> {
         let with_one_more = until + self.each;
         match with_one_more.duration_since(now).checked_sub(FAILURE_WINDOW) {
             None | Some(Duration::ZERO) => Ok(with_one_more),

@@ -57,7 +57,7 @@ impl Admission {
         let video = JobBounds {
             target_wait: config.jobs.video_deadline / VIDEO_DEADLINE_IN_TARGET_WAITS,
             max_jobs: limits.inflight_videos,
-            max_retry_after: settings.longest_video_retry_after,
+            max_retry_after: settings.max_video_retry_after,
             deadline: config.jobs.video_deadline,
         };
         let now = Instant::now();

@@ -76,7 +76,7 @@ impl JobBounds {
         Self {
             target_wait: settings.admission.target_wait,
             max_jobs: settings.limits.inflight_jobs,
-            max_retry_after: settings.admission.longest_retry_after,
+            max_retry_after: settings.admission.max_retry_after,
             deadline: settings.jobs.deadline,
         }
     }
@@ -214,8 +214,8 @@ impl JobLimiter {
         let min_rate = self.jobs_in_flight() as f64 / self.bounds.deadline.as_secs_f64();
         let known = self.capacity.per_second(now);
         let per_second = known.unwrap_or(UNKNOWN_CAPACITY).max(min_rate);
-        let are_away = self.are_workers_unavailable(now);
-        let free_jobs = if are_away || known.is_none() {
+        let are_unavailable = self.are_workers_unavailable(now);
+        let free_jobs = if are_unavailable || known.is_none() {
             // The gateway does not know how many jobs it may take then. Callers who are refused now may return
             // within the same second.
             per_second
@@ -223,7 +223,7 @@ impl JobLimiter {
             // The part that is held back is for the retries that come in the meantime.
             (limit as f64 * (1.0 - MAX_HELD_BACK) - self.mean_in_flight.jobs()).max(0.0)
         };
-        let earliest = if are_away { STALL_RETRY_AFTER } else { self.excess_time(limit, per_second) };
+        let earliest = if are_unavailable { STALL_RETRY_AFTER } else { self.excess_time(limit, per_second) };
         let capacity = RetryCapacity { per_second, free_jobs, earliest };
         self.reservations.reserve(now, fingerprint, capacity, random)
     }

@@ -15,7 +15,7 @@
 //! then needs no reservation. Reservations of callers that never return must not delay others once the overload is
 //! over.
 //!
-//! No reservation is later than `admission.longest_retry_after`. At three times the capacity, 30 s of reservations are
+//! No reservation is later than `admission.max_retry_after`. At three times the capacity, 30 s of reservations are
 //! full after about 15 s. From then on a refused request gets a random time in the last third of that range, without a
 //! reservation: reserving more than can be completed would break the earlier reservations too.
 //!

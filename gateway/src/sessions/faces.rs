@@ -36,7 +36,7 @@ impl Sessions {
             self.upload(name, &key, picture).await?;
         }
         let bounds = self.bounds.of(&name.client);
-        let added = self.records.add_face(name, id, face, self.settings.most_faces, &bounds).await;
+        let added = self.records.add_face(name, id, face, self.settings.max_faces, &bounds).await;
         let fault = match added {
             Ok(Insertion::Added) => {
                 note_work_done();
@@ -44,7 +44,7 @@ impl Sessions {
             }
             Ok(Insertion::NoSession) => no_session(),
             Ok(Insertion::Full) => {
-                let max_faces = self.settings.most_faces;
+                let max_faces = self.settings.max_faces;
                 Fault::Invalid(format!("the bio-session has {max_faces} faces, and no more are allowed"))
             }
             Err(error @ RecordError::Store(StoreError::ClientFull(_))) => self.bounds.creation_fault(&error),

@@ -13,7 +13,7 @@ use super::verdict::FindingKind;
 
 /// A replay ends at most this long after its upload: jobs of videos have a minute by default, and their results take
 /// some more time.
-const LONGEST_REPLAY: Duration = Duration::from_mins(2);
+const MAX_REPLAY_TIME: Duration = Duration::from_mins(2);
 /// Time between two checks of the received callbacks.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -51,7 +51,7 @@ impl Ledger {
     pub(super) fn was_disturbed_after(&self, upload: std::time::Instant) -> bool {
         let book = self.book();
         let mut holding = book.disturbances.iter().filter(|time| time.holds_jobs);
-        holding.any(|time| time.from <= upload + LONGEST_REPLAY && upload <= time.to)
+        holding.any(|time| time.from <= upload + MAX_REPLAY_TIME && upload <= time.to)
     }
 
     /// The sessions whose replays must have a callback.

@@ -186,7 +186,7 @@ fn tables(
             report.wait(0.5) * 1e3,
             report.wait(0.99) * 1e3,
             figure(report.max_queue_age()),
-            report.most_pods(),
+            report.peak_pods(),
             figure(report.pod_hours()),
         )?;
     }

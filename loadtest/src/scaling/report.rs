@@ -70,7 +70,7 @@ impl Report {
 
     /// The most pods.
     #[must_use]
-    pub fn most_pods(&self) -> u32 {
+    pub fn peak_pods(&self) -> u32 {
         self.samples.iter().map(|sample| sample.pods).max().unwrap_or(0)
     }
 

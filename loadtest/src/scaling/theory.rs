@@ -97,7 +97,7 @@ fn every_request_is_answered_or_given_up_and_the_pods_come_and_go() {
         assert_eq!(report.answered + report.gave_up, report.arrived);
         assert_eq!(report.unanswered, 0);
         assert_eq!(report.attempts, report.answered + report.refusals);
-        assert!(report.refusals > 0 && report.most_pods() >= 3, "{report:?}");
+        assert!(report.refusals > 0 && report.peak_pods() >= 3, "{report:?}");
         assert_eq!(report.samples.last().unwrap().pods, 1);
     }
 }

@@ -140,8 +140,8 @@ impl Readiness {
     #[must_use]
     pub fn reasons(&self) -> Vec<(&'static str, String)> {
         let entries = self.changes.borrow();
-        let told = entries.iter().filter(|(_, entry)| !entry.state.reason().is_empty());
-        told.map(|(name, entry)| (*name, entry.state.reason().to_owned())).collect()
+        let with_reason = entries.iter().filter(|(_, entry)| !entry.state.reason().is_empty());
+        with_reason.map(|(name, entry)| (*name, entry.state.reason().to_owned())).collect()
     }
 
     /// Whether no condition is unmet.

@@ -72,7 +72,7 @@ impl Connector {
         };
         match timeout(self.limit, finding).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(errors)) => Err(Self::explain(most_telling(&errors))),
+            Ok(Err(errors)) => Err(Self::explain(most_informative(&errors))),
             Err(_) => Err(RedisServerError::Unreachable(format!("no connection within {:?}", self.limit))),
         }
     }
@@ -82,8 +82,8 @@ impl Connector {
     /// master, so it does not become ready.
     pub(super) fn explain(error: RedisServerError) -> RedisServerError {
         match error {
-            RedisServerError::NotMaster(said) => {
-                RedisServerError::Unreachable(format!("there is no master at present: {said}"))
+            RedisServerError::NotMaster(reason) => {
+                RedisServerError::Unreachable(format!("there is no master at present: {reason}"))
             }
             error => error,
         }
@@ -108,8 +108,8 @@ impl Connector {
         let answer: Result<Option<(String, u16)>, _> = question.query_async(&mut connection).await;
         let (host, port) =
             answer.map_err(|error| at(sentinel.addr(), RedisServerError::of(&error)))?.ok_or_else(|| {
-                let said = format!("the sentinel {} knows no master `{master}`", sentinel.addr());
-                RedisServerError::Unreachable(said)
+                let reason = format!("the sentinel {} knows no master `{master}`", sentinel.addr());
+                RedisServerError::Unreachable(reason)
             })?;
         let address = if tls {
             ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
@@ -158,20 +158,22 @@ pub(super) async fn assert_master(
 /// Adds the address of the server to its error.
 fn at(address: impl Display, error: RedisServerError) -> RedisServerError {
     match error {
-        RedisServerError::Unreachable(said) => RedisServerError::Unreachable(format!("{address}: {said}")),
-        RedisServerError::NotMaster(said) => RedisServerError::NotMaster(format!("{address}: {said}")),
-        RedisServerError::Refused(said) => RedisServerError::Refused(format!("{address}: {said}")),
+        RedisServerError::Unreachable(reason) => {
+            RedisServerError::Unreachable(format!("{address}: {reason}"))
+        }
+        RedisServerError::NotMaster(reason) => RedisServerError::NotMaster(format!("{address}: {reason}")),
+        RedisServerError::Refused(reason) => RedisServerError::Refused(format!("{address}: {reason}")),
         error => error,
     }
 }
 
 /// Selects the most informative error of several servers. Another error is preferred to that of a replica, because a
 /// replica is expected where another server is the master.
-fn most_telling(errors: &[RedisServerError]) -> RedisServerError {
+fn most_informative(errors: &[RedisServerError]) -> RedisServerError {
     let is_replica = |error: &RedisServerError| matches!(error, RedisServerError::NotMaster(_));
     let wrong = errors.iter().find(|error| error.is_misconfiguration());
-    let told = wrong.or_else(|| errors.iter().find(|error| !is_replica(error))).or_else(|| errors.first());
-    told.cloned().unwrap_or_else(|| RedisServerError::Unreachable("the address names no server".into()))
+    let chosen = wrong.or_else(|| errors.iter().find(|error| !is_replica(error))).or_else(|| errors.first());
+    chosen.cloned().unwrap_or_else(|| RedisServerError::Unreachable("the address names no server".into()))
 }
 
 #[cfg(test)]
@@ -182,8 +184,8 @@ mod tests {
     #[test]
     fn the_error_of_several_servers_is_the_one_that_says_most() {
         let (replica, away, refused) = (NotMaster("a".into()), Unreachable("b".into()), Refused("c".into()));
-        assert_eq!(most_telling(&[replica.clone(), away.clone(), refused.clone()]), refused);
-        assert_eq!(most_telling(&[replica.clone(), away.clone()]), away);
-        assert_eq!(most_telling(&[replica.clone(), replica.clone()]), replica);
+        assert_eq!(most_informative(&[replica.clone(), away.clone(), refused.clone()]), refused);
+        assert_eq!(most_informative(&[replica.clone(), away.clone()]), away);
+        assert_eq!(most_informative(&[replica.clone(), replica.clone()]), replica);
     }
 }

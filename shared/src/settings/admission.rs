@@ -18,28 +18,28 @@ pub struct AdmissionSettings {
     /// Maximum `Retry-After`, in whole seconds. A caller for whom the gateway cannot reserve capacity within this
     /// time gets no reservation.
     #[serde(with = "humantime_serde")]
-    pub longest_retry_after: Duration,
+    pub max_retry_after: Duration,
     /// Maximum `Retry-After` for requests with videos, which take longer.
     #[serde(with = "humantime_serde")]
-    pub longest_video_retry_after: Duration,
+    pub max_video_retry_after: Duration,
 }
 
 impl Default for AdmissionSettings {
     fn default() -> Self {
         Self {
             target_wait: Duration::from_millis(500),
-            longest_retry_after: Duration::from_secs(30),
-            longest_video_retry_after: Duration::from_mins(5),
+            max_retry_after: Duration::from_secs(30),
+            max_video_retry_after: Duration::from_mins(5),
         }
     }
 }
 
 impl AdmissionSettings {
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
-        let longest = self.longest_retry_after.min(self.longest_video_retry_after);
+        let longest = self.max_retry_after.min(self.max_video_retry_after);
         if self.target_wait.is_zero() || longest < Duration::from_secs(1) {
             return invalid(
-                "admission.target_wait must be above 0, and admission.longest_retry_after and longest_video_retry_after at least a second",
+                "admission.target_wait must be above 0, and admission.max_retry_after and max_video_retry_after at least a second",
             );
         }
         Ok(())

@@ -18,12 +18,12 @@ pub struct SessionSettings {
     #[serde(with = "humantime_serde")]
     pub max_ttl: Duration,
     /// Maximum number of faces in one session.
-    pub most_faces: usize,
+    pub max_faces: usize,
 }
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { default_ttl: Duration::from_mins(30), max_ttl: Duration::from_hours(24), most_faces: 250 }
+        Self { default_ttl: Duration::from_mins(30), max_ttl: Duration::from_hours(24), max_faces: 250 }
     }
 }
 
@@ -32,6 +32,6 @@ impl SessionSettings {
         if self.default_ttl < Duration::from_secs(1) || self.max_ttl < self.default_ttl {
             return invalid("sessions.default_ttl must be at least a second and at most sessions.max_ttl");
         }
-        all_above_zero([("sessions.most_faces", self.most_faces as u128)])
+        all_above_zero([("sessions.max_faces", self.max_faces as u128)])
     }
 }

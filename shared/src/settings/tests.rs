@@ -167,12 +167,12 @@ fn exported_media_have_a_place_of_their_own() {
 
 #[test]
 fn callers_are_told_to_wait_for_a_second_at_least() {
-    let short = message(load("", &[], &["admission.longest_retry_after=900ms"]));
-    assert!(short.contains("longest_retry_after"), "{short}");
+    let short = message(load("", &[], &["admission.max_retry_after=900ms"]));
+    assert!(short.contains("max_retry_after"), "{short}");
     assert!(message(load("", &[], &["admission.target_wait=0s"])).contains("target_wait"));
-    assert!(load("", &[], &["admission.longest_retry_after=1s"]).is_ok());
-    let short = message(load("", &[], &["admission.longest_video_retry_after=900ms"]));
-    assert!(short.contains("longest_video_retry_after"), "{short}");
+    assert!(load("", &[], &["admission.max_retry_after=1s"]).is_ok());
+    let short = message(load("", &[], &["admission.max_video_retry_after=900ms"]));
+    assert!(short.contains("max_video_retry_after"), "{short}");
 }
 
 #[test]
@@ -197,14 +197,14 @@ fn sessions_live_no_longer_than_they_may() {
     let long = message(load("", &[], &["sessions.default_ttl=2h", "sessions.max_ttl=1h"]));
     assert!(long.contains("sessions.max_ttl"), "{long}");
     assert!(message(load("", &[], &["sessions.default_ttl=999ms"])).contains("default_ttl"));
-    assert!(message(load("", &[], &["sessions.most_faces=0"])).contains("most_faces"));
+    assert!(message(load("", &[], &["sessions.max_faces=0"])).contains("max_faces"));
     assert!(load("", &[], &["sessions.default_ttl=1h", "sessions.max_ttl=1h"]).is_ok());
 }
 
 #[test]
 fn bounds_of_findings_have_ranges() {
     assert!(load("", &[], &[]).is_ok());
-    for wrong in ["findings.most_yaw=91", "findings.least_margin=-0.5", "findings.most_white=1.5"] {
+    for wrong in ["findings.max_yaw=91", "findings.min_margin=-0.5", "findings.max_white=1.5"] {
         let key = wrong.split('=').next().unwrap();
         let said = message(load("", &[], &[wrong]));
         assert!(said.contains(key), "{wrong}: {said}");

@@ -210,7 +210,7 @@ impl Exporter {
         let spans = &mut self.spans;
         let mut deadline = None;
         while batch.len() < MAX_BATCH_SPANS {
-            let room = MAX_BATCH_SPANS - batch.len();
+            let free = MAX_BATCH_SPANS - batch.len();
             let late = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
@@ -223,7 +223,7 @@ impl Exporter {
                     spans.close();
                     continue;
                 }
-                received = spans.recv_many(&mut batch, room) => received,
+                received = spans.recv_many(&mut batch, free) => received,
                 () = late => 0,
             };
             if received == 0 {

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 /// The first pause of a job. It doubles each time that the job comes back.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause of a job.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// The pause of a job while the maximum number of jobs pauses already. It is long enough to prevent a tight loop, and
 /// short enough not to delay other jobs behind it.
 const PAUSE_WITHOUT_PLACE: Duration = Duration::from_millis(25);
@@ -66,7 +66,7 @@ impl DeferredJobs {
         }
         let place = self.places.try_acquire();
         let pause = match place {
-            Ok(_) => FIRST_PAUSE.saturating_mul(1 << job.times.min(10)).min(LONGEST_PAUSE),
+            Ok(_) => FIRST_PAUSE.saturating_mul(1 << job.times.min(10)).min(MAX_PAUSE),
             Err(_) => PAUSE_WITHOUT_PLACE,
         };
         ending.run_until_cancelled(tokio::time::sleep(pause.min(left))).await;

@@ -38,7 +38,7 @@ struct Echo {
     /// Each job takes one.
     permits: Semaphore,
     running: AtomicUsize,
-    most_running: AtomicUsize,
+    max_running: AtomicUsize,
 }
 
 #[async_trait]
@@ -49,7 +49,7 @@ impl Handler for Echo {
 
     async fn handle(&self, task: Task<Bytes>) -> Result<(Outcome, JobTimes), Unavailable> {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most_running.fetch_max(running, Ordering::SeqCst);
+        self.max_running.fetch_max(running, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
         self.running.fetch_sub(1, Ordering::SeqCst);
         let Task::Code(picture) = task else { panic!("only pictures are sent") };
@@ -79,7 +79,7 @@ impl Site {
         let echo = Arc::new(Echo {
             permits: Semaphore::new(0),
             running: AtomicUsize::new(0),
-            most_running: AtomicUsize::new(0),
+            max_running: AtomicUsize::new(0),
         });
         Self { broker, blobs, keys, metrics: Metrics::new(), replies, reply_to: queue, echo }
     }
@@ -211,7 +211,7 @@ async fn a_job_that_failed_twice_is_done_alone() {
         site.publish(&Queue::Interactive, &message).await;
     }
     site.eventually("the neighbours are taken", async || site.ready(&Queue::Interactive).await == 0).await;
-    assert_eq!(site.echo.most_running.load(Ordering::SeqCst), 1, "others run beside it");
+    assert_eq!(site.echo.max_running.load(Ordering::SeqCst), 1, "others run beside it");
     site.echo.permits.add_permits(1);
     assert_eq!(site.answer().await, (suspect.id, echoed("suspect")));
     site.echo.permits.add_permits(3);

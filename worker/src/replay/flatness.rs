@@ -15,7 +15,7 @@ const MIN_FACES: usize = 5;
 const MIN_SPAN_SECONDS: f32 = 1.2;
 
 /// The measure is this quantile of the pairs' correlations.
-const LEAST_SHARE: f32 = 0.05;
+const MIN_SHARE: f32 = 0.05;
 
 /// Largest displacement in eye distances of a face that does not move. Living people move by 0.04 and more within three
 /// seconds, and photos in a video by 0.005 at most, with added noise.
@@ -59,7 +59,7 @@ impl FaceMotion {
     fn of(pairs: &[WarpMatch]) -> Option<Self> {
         let mut correlations: Vec<f32> = pairs.iter().map(|pair| pair.correlation).collect();
         correlations.sort_by(f32::total_cmp);
-        let correlation = *correlations.get((LEAST_SHARE * pairs.len() as f32) as usize)?;
+        let correlation = *correlations.get((MIN_SHARE * pairs.len() as f32) as usize)?;
         let displacement = pairs.iter().map(|pair| pair.displacement).fold(0.0, f32::max);
         Some(Self { correlation, displacement })
     }

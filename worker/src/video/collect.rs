@@ -32,7 +32,7 @@ impl Collector {
         plan: &SamplingPlan,
         limits: &DecodeLimits,
     ) -> Self {
-        let most = (limits.kept_bytes / frame_bytes(size)).min(plan.most_frames);
+        let most = (limits.kept_bytes / frame_bytes(size)).min(plan.max_frames);
         let frames = Samples::new(most);
         Self { limits: *limits, matrix_coefficients, size, means: Vec::new(), checksums: Vec::new(), frames }
     }

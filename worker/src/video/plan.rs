@@ -14,12 +14,12 @@ pub struct SamplingPlan {
     pub long_side: u32,
     /// Maximum number of frames. Of a longer video every second, fourth, eighth … frame of the rate is kept, so at
     /// least half of this number is returned, at equal distance.
-    pub most_frames: usize,
+    pub max_frames: usize,
 }
 
 impl Default for SamplingPlan {
     fn default() -> Self {
-        Self { rate: 10.0, long_side: 960, most_frames: 200 }
+        Self { rate: 10.0, long_side: 960, max_frames: 200 }
     }
 }
 

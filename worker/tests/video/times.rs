@@ -56,14 +56,14 @@ fn sampled_frames_are_at_equal_distance_and_know_their_number() {
         assert_eq!((frame.number, frame.time), (6 * index as u32, Duration::from_millis(100 * index as u64)));
     }
     let file = MemoryFile::of(&bytes).unwrap();
-    let plan = SamplingPlan { rate: 10.0, long_side: 160, most_frames: 7 };
+    let plan = SamplingPlan { rate: 10.0, long_side: 160, max_frames: 7 };
     let few = decoder(&settings()).decode(&file, &plan).unwrap();
     let numbers: Vec<u32> = few.frames.iter().map(|frame| frame.number).collect();
     assert_eq!(numbers, [0, 24, 48, 72, 96]);
     assert_eq!((few.frames[0].width, few.frames[0].height, few.size), (160, 120, (320, 240)));
     let mut small = settings();
     small.kept_frame_bytes = 3 * 160 * 120 * 3 / 2;
-    let fewer = decoder(&small).decode(&file, &SamplingPlan { most_frames: 100, ..plan }).unwrap();
+    let fewer = decoder(&small).decode(&file, &SamplingPlan { max_frames: 100, ..plan }).unwrap();
     assert!(fewer.frames.len() <= 3 && !fewer.frames.is_empty(), "{}", fewer.frames.len());
 }
 

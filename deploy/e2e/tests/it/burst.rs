@@ -84,7 +84,9 @@ impl Site {
         let present = self.gateway.metric(LIMIT).await;
         println!("after the overload {present} jobs may be in flight");
         let recovered = self.gateway.metric_is(LIMIT, |limit| limit == jobs);
-        assert!(tokio::time::timeout(RECOVERY, recovered).await.is_ok(), "the limit stays at {present} jobs");
+        if tokio::time::timeout(RECOVERY, recovered).await.is_err() {
+            panic!("the limit is {} jobs and not {jobs}", self.gateway.metric(LIMIT).await);
+        }
     }
 
     /// Sends the calls at once.
@@ -147,23 +149,25 @@ impl Handler for EvenHandler {
 #[tokio::test]
 async fn after_an_overload_sixty_parallel_calls_of_the_only_client_are_queued() {
     let mut site = Site::new(&[]).await;
-    let _worker = start("faceline-worker", &site.settings).await;
-    let picture = gray();
-    site.overload(320, picture).await;
+    // The limit is at most the number of jobs that the workers do in half of the deadline, so it depends on their speed.
+    let worker = site.even_worker().await;
+    site.overload(320, &[7; 1000]).await;
     site.assert_recovers_to(256.0).await;
     for _ in 0..3 {
         let begun = Instant::now();
-        for answer in site.at_once(60, picture).await {
+        for answer in site.at_once(60, &[7; 1000]).await {
             assert_eq!(answer.status, 200, "{answer:?}");
         }
         println!("sixty calls in {:?}", begun.elapsed());
     }
     let capacity = site.gateway.metric("faceline_gateway_capacity_jobs_per_second").await;
-    assert!(capacity > 1.0, "{capacity} jobs per second");
+    let jobs_per_second = SERVICE.as_secs_f64().recip();
+    assert!((jobs_per_second / 4.0..jobs_per_second * 1.2).contains(&capacity), "{capacity} jobs per second");
+    worker.broker.close().await;
 }
 
 #[tokio::test]
-async fn after_an_overload_nobody_is_told_to_wait_for_longer_than_the_work_takes() {
+async fn after_an_overload_retry_after_is_no_longer_than_the_work_takes() {
     const CALLERS: usize = 50;
     // The limit on jobs in flight refuses some of the callers. A single client may use 28 of the 32 places.
     let mut site = Site::new(&[("limits.inflight_jobs", "32")]).await;
@@ -172,21 +176,21 @@ async fn after_an_overload_nobody_is_told_to_wait_for_longer_than_the_work_takes
     tokio::time::sleep(IDLE).await;
 
     let answers = site.at_once(CALLERS, &[7; 1000]).await;
-    let told: Vec<_> = answers.iter().filter_map(|answer| answer.retry_after).collect();
-    println!("told {told:?}");
+    let waits: Vec<_> = answers.iter().filter_map(|answer| answer.retry_after).collect();
+    println!("Retry-After {waits:?}");
     let done = answers.iter().filter(|answer| answer.status == 200).count();
-    assert_eq!(done + told.len(), CALLERS);
+    assert_eq!(done + waits.len(), CALLERS);
     assert!(done >= 20, "{done} are done at once");
     // All of the work takes a second. Another second spreads out callers that should not retry together.
     let work = (SERVICE * CALLERS as u32).as_secs();
-    assert!(told.iter().all(|seconds| (1..=work + 1).contains(seconds)), "{told:?}");
+    assert!(waits.iter().all(|seconds| (1..=work + 1).contains(seconds)), "{waits:?}");
 
     // A caller that obeys `Retry-After` is admitted.
     let address = site.address;
-    let retries = told.iter().map(|seconds| {
-        let told = Duration::from_secs(*seconds);
+    let retries = waits.iter().map(|seconds| {
+        let wait = Duration::from_secs(*seconds);
         tokio::spawn(async move {
-            tokio::time::sleep(told).await;
+            tokio::time::sleep(wait).await;
             post(address, &[7; 1000]).await
         })
     });

@@ -102,7 +102,7 @@ fn image_environment(name: &str) -> BTreeMap<String, String> {
 }
 
 /// Maximum time that each program takes to stop, with default settings, on a listener that other machines reach.
-fn longest_shutdowns() -> BTreeMap<&'static str, Duration> {
+fn max_shutdowns() -> BTreeMap<&'static str, Duration> {
     let mut settings = Settings::default();
     settings.http.listen = "0.0.0.0:8080".parse().unwrap();
     // 5 s beyond the last deadline; 5 s to give jobs back, and 2 s to close connections.
@@ -273,7 +273,7 @@ fn compose_files_follow_the_specification_and_agree_with_the_settings() {
 
     let compose = yaml(files[0]);
     let standalone = yaml(files[1]);
-    let shutdowns = longest_shutdowns();
+    let shutdowns = max_shutdowns();
     let settings = Settings::default();
     for (service, name, target, admin) in [
         (&compose["services"]["faceline-gateway"], "faceline-gateway", "gateway", "127.0.0.1:9090"),
@@ -395,7 +395,7 @@ fn units_verify_are_confined_and_agree_with_the_settings() {
     let programs = root.path().join("usr/local/bin");
     std::fs::create_dir_all(&units).unwrap();
     std::fs::create_dir_all(&programs).unwrap();
-    let shutdowns = longest_shutdowns();
+    let shutdowns = max_shutdowns();
     let settings = Settings::default();
     for (file, instance, name, admin) in [
         ("faceline-gateway.service", "faceline-gateway.service", "faceline-gateway", "127.0.0.1:9090"),

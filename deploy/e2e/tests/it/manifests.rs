@@ -104,12 +104,12 @@ fn quantity(value: &Value) -> u64 {
         }
 }
 
-fn longest_shutdown_of_gateway(settings: &Settings) -> Duration {
+fn max_shutdown_of_gateway(settings: &Settings) -> Duration {
     let deadline = settings.jobs.deadline.max(settings.jobs.video_deadline);
     settings.http.shutdown_delay() + deadline + DRAIN_MARGIN
 }
 
-fn longest_shutdown_of_worker(settings: &Settings) -> Duration {
+fn max_shutdown_of_worker(settings: &Settings) -> Duration {
     settings.jobs.drain + GIVE_BACK_TIMEOUT + CLOSING + BLOCKED_THREADS_TIMEOUT
 }
 
@@ -136,8 +136,8 @@ fn misfits(objects: &[Value]) -> Vec<String> {
         Duration::from_secs(probe["periodSeconds"].as_u64().unwrap())
     };
     let checks = [
-        ("shutdown of a gateway", grace(gateway) >= longest_shutdown_of_gateway(&of_gateway) + ROOM),
-        ("shutdown of a worker", grace(worker) >= longest_shutdown_of_worker(&of_worker) + ROOM),
+        ("shutdown of a gateway", grace(gateway) >= max_shutdown_of_gateway(&of_gateway) + ROOM),
+        ("shutdown of a worker", grace(worker) >= max_shutdown_of_worker(&of_worker) + ROOM),
         ("readiness before the listener closes", of_gateway.http.shutdown_delay() > probe_delay),
         // Bodies, 32 MiB per core (docs/operations.md), and half a GiB for uploads, callbacks and answers.
         (
@@ -347,7 +347,7 @@ async fn pods_run_as_a_user_of_the_broker_with_least_permissions() {
     let line = gateway.logged("requests are answered for at most this long after a signal to stop").await;
     // This test uses a loopback listener, for which there is no shutdown delay.
     let of_pod = settings(pod(&pods.objects, "faceline-gateway"));
-    let expected = longest_shutdown_of_gateway(&of_pod) - of_pod.http.shutdown_delay();
+    let expected = max_shutdown_of_gateway(&of_pod) - of_pod.http.shutdown_delay();
     assert_eq!(line["seconds"].as_u64(), Some(expected.as_secs()));
 
     // Every queue exists, and the policy applies to those that all processes share.

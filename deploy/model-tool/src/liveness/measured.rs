@@ -60,10 +60,10 @@ impl Measured {
 
     fn of_pictures(config: &Settings, pictures: Vec<Presentation>) -> anyhow::Result<Vec<Self>> {
         let mut unbounded = config.clone();
-        unbounded.findings.least_surroundings = 0.0;
+        unbounded.findings.min_surroundings = 0.0;
         let paths: Vec<&Path> = pictures.iter().map(|presentation| presentation.path.as_path()).collect();
         let examined = each(&unbounded, &paths, "examining {pos} of {len} pictures", examine)?;
-        let bound = config.findings.least_surroundings;
+        let bound = config.findings.min_surroundings;
         let measured = pictures.into_iter().zip(examined).map(|(presentation, examined)| {
             let Some(ExaminedPicture { shown, log_odds, surroundings, .. }) = examined else {
                 return Self::unreadable(presentation);

@@ -9,7 +9,7 @@ use super::finding::Finding;
 use super::subject::Subject;
 
 /// Minimum free disk space in bytes. With less, writing keys and records may fail.
-const LEAST_FREE: u64 = 64 << 20;
+const MIN_FREE_BYTES: u64 = 64 << 20;
 
 pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     let mut findings = vec![disk(subject)];
@@ -56,9 +56,9 @@ fn disk(subject: &Subject) -> Finding {
             return Finding::warning(CHECK, found, "see whether the volume is mounted");
         }
     };
-    let wanted = if subject.has_gateway() { subject.settings.usage.deferred_bytes } else { LEAST_FREE };
+    let wanted = if subject.has_gateway() { subject.settings.usage.deferred_bytes } else { MIN_FREE_BYTES };
     let found = format!("{shown} has {} MiB free", free >> 20);
-    if free < LEAST_FREE {
+    if free < MIN_FREE_BYTES {
         Finding::problem(CHECK, found, "free disk, or name a folder on another disk by data_dir")
     } else if free < wanted {
         Finding::warning(

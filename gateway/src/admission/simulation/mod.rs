@@ -193,7 +193,7 @@ impl BurstReport {
         self.answered.iter().copied().fold(0.0, f64::max)
     }
 
-    fn longest_retry_after(&self) -> u64 {
+    fn max_retry_after(&self) -> u64 {
         self.retry_after_seconds.iter().copied().max().unwrap_or(0)
     }
 }

@@ -133,8 +133,8 @@ impl FaceLiveness {
         url: &str,
         ticket: &mut InFlightPermit,
     ) -> Result<Result<Bytes, PictureFault>, Fault> {
-        let mut room = |bytes| ticket.grow(bytes);
-        match self.fetcher.fetch(url, &mut room).await {
+        let mut reserve = |bytes| ticket.grow(bytes);
+        match self.fetcher.fetch(url, &mut reserve).await {
             Ok(picture) => Ok(Ok(picture)),
             Err(FetchError::Form(error)) => Err(request::invalid(&format!("is not a URL: {error}"))),
             Err(FetchError::Refused(reason)) => Err(Fault::UrlNotAllowed(reason.to_string())),

@@ -110,7 +110,7 @@ impl Server {
 
     /// The longest time from the stop signal to the end of [`Self::serve`].
     #[must_use]
-    pub fn longest_shutdown(&self) -> Duration {
+    pub fn max_shutdown(&self) -> Duration {
         self.shutdown_delay + self.drain_timeout
     }
 

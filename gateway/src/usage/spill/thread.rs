@@ -73,9 +73,9 @@ impl SpillThread {
             Ok(()) => rows.len(),
             Err(error) => {
                 tracing::error!(%error, folder = %self.folder.display(), "deferred usage records cannot be written to the disk and wait in memory");
-                let room = MAX_ROWS_IN_MEMORY.saturating_sub(self.in_memory.len());
-                self.in_memory.extend(rows.iter().take(room).cloned());
-                room.min(rows.len())
+                let free = MAX_ROWS_IN_MEMORY.saturating_sub(self.in_memory.len());
+                self.in_memory.extend(rows.iter().take(free).cloned());
+                free.min(rows.len())
             }
         };
         self.waiting.add(kept, rows[..kept].iter().map(frame_bytes).sum());

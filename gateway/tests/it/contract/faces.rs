@@ -218,7 +218,7 @@ async fn faces_are_listed_in_the_order_in_which_they_were_added() {
 }
 
 async fn a_session_has_room_for_so_many_faces() {
-    let gateway = Gateway::with(Workers::able(), |config| config.sessions.most_faces = 2).await;
+    let gateway = Gateway::with(Workers::able(), |config| config.sessions.max_faces = 2).await;
     let session = gateway.session(r#"{"imageStorageEnabled":true}"#).await;
     let faces = format!("{SESSIONS}/{session}/faces");
     let first = gateway.face(session, "x").await;

@@ -106,7 +106,7 @@ async fn workers_without_an_age_do_not_lose_the_replay() {
 async fn a_session_without_room_for_the_face_ends_with_error() {
     let gateway = Gateway::with(Workers::able(), |config| {
         local(config);
-        config.sessions.most_faces = 1;
+        config.sessions.max_faces = 1;
     })
     .await;
     let mut worker = VideoWorker::start(&gateway.stores).await;

@@ -99,8 +99,8 @@ impl FolderUpload {
 impl ObjectUpload for FolderUpload {
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), ObjectError> {
         while !bytes.is_empty() {
-            let room = WRITE_BYTES - self.buffer.len();
-            self.buffer.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            let missing = WRITE_BYTES - self.buffer.len();
+            self.buffer.extend_from_slice(&bytes.split_to(missing.min(bytes.len())));
             if self.buffer.len() == WRITE_BYTES {
                 self.flush().await?;
             }

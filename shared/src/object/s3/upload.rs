@@ -98,8 +98,8 @@ impl ObjectUpload for S3Upload {
             if self.buffer.len() == PART_BYTES {
                 self.send_part().await?;
             }
-            let room = PART_BYTES - self.buffer.len();
-            self.buffer.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            let missing = PART_BYTES - self.buffer.len();
+            self.buffer.extend_from_slice(&bytes.split_to(missing.min(bytes.len())));
         }
         Ok(())
     }

@@ -52,9 +52,9 @@ fn the_score_is_that_of_the_mean_of_all_liveness_networks() {
 #[test]
 fn a_crop_that_does_not_fit_is_a_finding_and_no_score() {
     let models = models();
-    let with_bound = |least_surroundings| {
+    let with_bound = |min_surroundings| {
         let mut settings = PipelineSettings::default();
-        settings.findings.least_surroundings = least_surroundings;
+        settings.findings.min_surroundings = min_surroundings;
         let ExaminedPicture { shown, surroundings, .. } = examined(&models, settings);
         let is_close = shown.findings.iter().any(|finding| finding.check == Check::FaceTooClose);
         (is_close, shown.faces[0].liveness.is_some(), surroundings.unwrap())

@@ -142,18 +142,18 @@ mod tests {
 
     #[test]
     fn a_header_of_each_version_names_the_caller_and_what_follows_stays() {
-        let told = |address: &str| Some(address.to_owned());
+        let forwarded = |address: &str| Some(address.to_owned());
         for (bytes, expected) in [
-            (header(0x21, 0x11, &IPV4), told("192.0.2.1")),
-            (header(0x21, 0x11, &[&IPV4[..], &[4, 0, 3, 1, 2, 3]].concat()), told("192.0.2.1")),
-            (header(0x21, 0x21, &ipv6("2001:db8::1")), told("2001:db8::1")),
-            (header(0x21, 0x21, &ipv6("::ffff:192.0.2.1")), told("192.0.2.1")),
+            (header(0x21, 0x11, &IPV4), forwarded("192.0.2.1")),
+            (header(0x21, 0x11, &[&IPV4[..], &[4, 0, 3, 1, 2, 3]].concat()), forwarded("192.0.2.1")),
+            (header(0x21, 0x21, &ipv6("2001:db8::1")), forwarded("2001:db8::1")),
+            (header(0x21, 0x21, &ipv6("::ffff:192.0.2.1")), forwarded("192.0.2.1")),
             (header(0x20, 0x00, &[]), None),
             (header(0x20, 0x11, &IPV4), None),
             (header(0x21, 0x00, &[1, 2, 3]), None),
             (header(0x21, 0x31, &[0; 216]), None),
-            (b"PROXY TCP4 192.0.2.1 10.0.0.9 4711 443\r\n".to_vec(), told("192.0.2.1")),
-            (b"PROXY TCP6 2001:db8::1 ::1 0 65535\r\n".to_vec(), told("2001:db8::1")),
+            (b"PROXY TCP4 192.0.2.1 10.0.0.9 4711 443\r\n".to_vec(), forwarded("192.0.2.1")),
+            (b"PROXY TCP6 2001:db8::1 ::1 0 65535\r\n".to_vec(), forwarded("2001:db8::1")),
             (b"PROXY UNKNOWN\r\n".to_vec(), None),
             (b"PROXY UNKNOWN 2001:db8::1 whatever\r\n".to_vec(), None),
         ] {

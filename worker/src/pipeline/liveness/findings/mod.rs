@@ -50,37 +50,37 @@ pub(super) fn check_face(
         ),
         (
             Check::FaceTooClose,
-            at_most(of_shorter_side, bounds.most_eye_part)
-                .min(at_least(surroundings, bounds.least_surroundings)),
+            at_most(of_shorter_side, bounds.max_eye_part)
+                .min(at_least(surroundings, bounds.min_surroundings)),
         ),
-        (Check::FaceCloseToBorder, margin_score(margin, bounds.least_margin)),
+        (Check::FaceCloseToBorder, margin_score(margin, bounds.min_margin)),
         (
             Check::FaceTooSmall,
-            at_least(measures.inter_eye_distance, bounds.least_eye_distance)
-                .min(at_least(of_longer_side, bounds.least_eye_part)),
+            at_least(measures.inter_eye_distance, bounds.min_eye_distance)
+                .min(at_least(of_longer_side, bounds.min_eye_part)),
         ),
         (
             Check::FaceTurnedAway,
-            both_sides(measures.yaw, bounds.most_yaw).min(both_sides(measures.pitch, bounds.most_pitch)),
+            both_sides(measures.yaw, bounds.max_yaw).min(both_sides(measures.pitch, bounds.max_pitch)),
         ),
         (
             Check::FaceCovered,
-            at_most(covered_similarity + SPREAD_WEIGHT * measures.landmark_spread, bounds.most_cover)
-                .min(at_most(measures.eye_shade, bounds.most_eye_shade)),
+            at_most(covered_similarity + SPREAD_WEIGHT * measures.landmark_spread, bounds.max_cover)
+                .min(at_most(measures.eye_shade, bounds.max_eye_shade)),
         ),
         (
             Check::FaceExposure,
-            at_least(measures.luminance, bounds.least_luminance)
-                .min(at_most(measures.luminance, bounds.most_luminance))
-                .min(at_most(measures.over_exposure, bounds.most_white))
-                .min(at_least(measures.dynamic_range, bounds.least_contrast)),
+            at_least(measures.luminance, bounds.min_luminance)
+                .min(at_most(measures.luminance, bounds.max_luminance))
+                .min(at_most(measures.over_exposure, bounds.max_white))
+                .min(at_least(measures.dynamic_range, bounds.min_contrast)),
         ),
-        (Check::FaceBlurred, at_least(measures.sharpness, bounds.least_sharpness)),
+        (Check::FaceBlurred, at_least(measures.sharpness, bounds.min_sharpness)),
     ];
     let defects = scores.into_iter().filter(|(_, score)| *score < 1.0);
     let mut findings: Vec<Finding> = defects.map(|(check, score)| Finding { check, score }).collect();
     // A face of bad quality without another finding is hidden by something: hair, hands, scarves.
-    let rest = at_least(quality(measures) as f32 - WORST_QUALITY, bounds.least_quality - WORST_QUALITY);
+    let rest = at_least(quality(measures) as f32 - WORST_QUALITY, bounds.min_quality - WORST_QUALITY);
     if findings.is_empty() && rest < 1.0 {
         findings.push(Finding { check: Check::FaceCovered, score: rest });
     }
