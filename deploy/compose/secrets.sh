@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes the secrets of the installation in compose.yaml, in the folder `secrets` beside this script (or in the folder that is named):
-# sealing and signing keys, the first API key, and the passwords of RabbitMQ, Redis, Garage and Grafana. What is there already stays.
+# Makes the secrets of the installation in compose.yaml, in the folder `secrets` beside this script (or in FOLDER):
+# sealing and signing keys, the first API key, and the passwords of RabbitMQ, Redis, Garage and Grafana. It keeps files that exist.
 #
 #   sudo ./secrets.sh [FOLDER]
 #
-# The keys are made by `faceline-gateway`: by the program that FACELINE_PROGRAM names, or else by the image.
+# `faceline-gateway` makes the keys: the program at the path FACELINE_PROGRAM, or else the one in the image.
 set -eu
 umask 077
 
@@ -22,7 +22,7 @@ random() {
     od -An -tx1 -N "$1" /dev/urandom | tr -d ' \n'
 }
 
-# Writes standard input to a file, unless the file is there.
+# Writes standard input to the file $1 with the mode $2, unless the file exists.
 new_file() {
     [ -e "$1" ] && return
     cat >"$1.new"
@@ -30,7 +30,7 @@ new_file() {
     mv "$1.new" "$1"
 }
 
-# For root only: what is inside may be readable to the users of the containers, which get it as mounts.
+# Only its owner can enter the folder, so files in it can be readable by all: containers read them through mounts, as other users.
 mkdir -p "$folder"
 chmod 0700 "$folder"
 install -d -m 0700 "$folder/shared" "$folder/gateway"
@@ -40,7 +40,7 @@ if [ ! -e "$folder/shared/faceline.toml" ]; then
     redis=$(random 24)
     access=GK$(random 12)
     secret=$(random 32)
-    # The files of the servers first: the one that names their passwords says that all are there.
+    # faceline.toml is written last: its existence marks the set as complete, and a run that was interrupted starts again.
     rm -f "$folder/rabbitmq.conf" "$folder/redis.conf" "$folder/objects.env"
     new_file "$folder/rabbitmq.conf" 0444 <<END
 default_user = faceline
@@ -74,10 +74,10 @@ END
 fi
 random 24 | new_file "$folder/grafana" 0444
 
-give() {
+set_owner() {
     [ "$(id -u)" = "$user" ] || chown -R "$user:$user" "$folder/shared" "$folder/gateway"
 }
-give
+set_owner
 
 gateway() {
     if [ -n "${FACELINE_PROGRAM:-}" ]; then
@@ -93,7 +93,7 @@ gateway() {
 [ -e "$folder/gateway/signing.toml" ] || gateway signing rotate --now >/dev/null
 [ -e "$folder/gateway/replay.toml" ] || gateway replay-keys rotate --now >/dev/null
 if [ ! -e "$folder/gateway/accounts.toml" ]; then
-    # The secret of the key is shown this once.
+    # Prints the API key, which cannot be shown again.
     gateway keys add --client first --permissions faces:create,match,ages:create,sessions:create,sessions:read,sessions:delete
 fi
-give
+set_owner

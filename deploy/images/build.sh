@@ -9,14 +9,14 @@ programs='faceline faceline-gateway faceline-worker faceline-models'
 cargo build --locked --profile dist -p faceline -p faceline-gateway -p faceline-worker -p faceline-model-tool
 mkdir -p "$out/bin"
 for program in $programs; do
-    # Names of functions stay for backtraces, lines go: they are two thirds of a program's size.
+    # Backtraces keep function names and lose line numbers, whose debug information is two thirds of a program's size.
     strip --strip-debug -o "$out/bin/$program" "target/dist/$program"
 done
 
 # The tool writes a file into the folder of each crate of the workspace.
 cargo cyclonedx --format json --spec-version 1.5 --override-filename crates.cdx --quiet \
     --manifest-path deploy/standalone/Cargo.toml
-# `faceline` has all crates of gateway and worker.
+# The list of `faceline` includes all crates of gateway and worker.
 mkdir -p "$out/crates"
 mv deploy/standalone/crates.cdx.json "$out/crates/faceline.cdx.json"
 mv deploy/model-tool/crates.cdx.json "$out/crates/faceline-models.cdx.json"

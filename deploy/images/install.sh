@@ -3,11 +3,11 @@
 set -eu
 
 case "$1" in
-# The compilers of aws-lc, libjpeg-turbo and jemalloc. The base image has the one for C, and Rust.
+# Build tools for aws-lc, libjpeg-turbo and jemalloc. The base image has a C compiler and Rust.
 build) packages='g++ cmake nasm make' ;;
-# The registries' clients that `faceline-models fetch` calls; the library is ONNX Runtime's, with which it checks conversions.
+# Registry clients that `faceline-models fetch` calls. ONNX Runtime needs libstdc++: fetch checks conversions with it.
 fetch) packages='ca-certificates curl npm python3-pip libstdc++6' ;;
-# Authorities for TLS to RabbitMQ, Redis, S3 and receivers of callbacks.
+# CA certificates for TLS to RabbitMQ, Redis, S3 and receivers of callbacks.
 base) packages='ca-certificates' ;;
 # ffmpeg decodes videos, ONNX Runtime is written in C++.
 worker) packages='ffmpeg libstdc++6' ;;

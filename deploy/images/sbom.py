@@ -76,7 +76,7 @@ def runtime(manifest: dict) -> dict:
 
 
 def python_packages(requirements: str) -> list[dict]:
-    """The packages in a list of `name==version` lines, of which libraries are in the image."""
+    """The packages in `name==version` lines whose libraries are in the image."""
     found = []
     for line in requirements.splitlines():
         if not line or line.startswith("#"):
@@ -90,7 +90,7 @@ def python_packages(requirements: str) -> list[dict]:
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--name", required=True, help="name of the image")
-    arguments.add_argument("--crates", type=Path, action="append", required=True, help="what cargo-cyclonedx wrote of a program")
+    arguments.add_argument("--crates", type=Path, action="append", required=True, help="a program's document from cargo-cyclonedx")
     arguments.add_argument("--packages", type=Path, required=True, help="the status file of dpkg")
     arguments.add_argument("--models", type=Path, help="the manifest; without it the image has no models")
     arguments.add_argument("--profile", default="default", help="the profile of the models")
@@ -100,7 +100,7 @@ def main() -> int:
 
     document, *others = (json.loads(path.read_text(encoding="utf-8")) for path in options.crates)
     document["metadata"]["component"].update({"type": "container", "name": options.name})
-    # What depends on what is not known for the whole image.
+    # cargo-cyclonedx knows the dependencies of its crates only, so a graph would be incomplete for the image.
     document.pop("dependencies", None)
     components = document["components"]
     known = {component["bom-ref"] for component in components}

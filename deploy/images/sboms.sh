@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the bill of materials of each image: `sboms.sh FOLDER baked|mounted PROFILE`. FOLDER has the folder `crates`, the status
-# files of dpkg, the manifest and the list of packages for CUDA.
+# Writes the bill of materials of each image: `sboms.sh FOLDER baked|mounted PROFILE`. FOLDER contains the folder `crates`, dpkg's
+# status files, the manifest and the list of packages for CUDA.
 set -eu
 
 cd "$1"

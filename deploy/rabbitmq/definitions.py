@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints RabbitMQ's definitions with hashes of passwords: `definitions.py FOLDER`.
 
-FOLDER has one file for each user of definitions.json, named as the user, whose first line is the password. What is printed holds no
-password, and each run prints other hashes, because their salts are random.
+FOLDER has one file for each user of definitions.json, named as the user, whose first line is the password. The output
+contains no password. Each run prints different hashes, because their salts are random.
 """
 
 import base64

@@ -33,7 +33,7 @@ app.kubernetes.io/component: {{ .part }}
 {{- range $key, $value := . }}{{ $_ := set $settings $key $value }}{{ end }}
 {{- end }}
 {{- if eq .part "gateway" }}
-# The memory limit is for this number of threads. By default there is one for each core of the node.
+# The memory limit assumes this number of threads. Tokio's default is one per core of the node.
 - name: TOKIO_WORKER_THREADS
   value: {{ $values.cores | quote }}
 {{- end }}
@@ -45,7 +45,7 @@ app.kubernetes.io/component: {{ .part }}
   valueFrom: { secretKeyRef: { name: {{ .root.Values.secrets.broker }}, key: url } }
 - name: FACELINE_STORE__URL
   valueFrom: { secretKeyRef: { name: {{ .root.Values.secrets.store }}, key: url } }
-# Optional: without them the credentials of the pod's identity are used.
+# Optional: without them the program uses the pod's workload identity.
 - name: FACELINE_OBJECTS__ACCESS_KEY_ID
   valueFrom: { secretKeyRef: { name: {{ .root.Values.secrets.objects }}, key: access_key_id, optional: true } }
 - name: FACELINE_OBJECTS__SECRET_ACCESS_KEY
@@ -68,7 +68,8 @@ seccompProfile: { type: RuntimeDefault }
 {{- end }}
 
 {{- define "faceline.probes" -}}
-# Starting is not a fault: only what listens is alive. A service that is away must not restart pods, so liveness does not ask for it.
+# The startup probe covers the time until the program listens. /livez does not depend on RabbitMQ, Redis or S3, so an outage of
+# these restarts no pod.
 startupProbe:
   httpGet: { path: /livez, port: admin }
   periodSeconds: {{ .startup.periodSeconds }}
