@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Checks that the types of a framework stay in the one folder that may know it, and that crates depend downwards.
+"""Checks that only the folder of each framework imports its types, and that crates depend only on crates below them.
 
     borders.py [REPOSITORY]
 
-Prints each file and each dependency that crosses a border, and exits with 1 if there is one. Tests may use what they like.
+Prints each file and each dependency that crosses a border, and exits with 1 if there is one. Tests are exempt.
 """
 
 import re
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from rust_sources import crates, production
 
-# The folders and files that may know a framework.
+# The folders and files that may import a framework.
 BORDERS = {
-    # The bare route is what the gateway's overhead is measured against.
+    # The bare route is the baseline for the gateway's overhead.
     "axum": ("gateway/src/http/", "loadtest/src/bench/bare_route.rs"),
     "lapin": ("shared/src/broker/rabbitmq/",),
     "ort": ("worker/src/inference/",),
 }
-# What each crate may depend on of the others: the map in ARCHITECTURE.md. Crates that are not listed may depend on all.
+# The crates of this repository that each crate may depend on, as in the map of ARCHITECTURE.md. Crates that are not listed may depend on any.
 DEPENDENCIES = {
     "faceline-shared": set(),
     "faceline-models": set(),
@@ -34,7 +34,7 @@ DEPENDENCIES = {
 
 
 def upward_dependencies(manifest: Path) -> list[str]:
-    """The crates of this repository that the crate of `manifest` depends on and must not."""
+    """The forbidden dependencies of the crate of `manifest` on crates of this repository."""
     document = tomllib.loads(manifest.read_text())
     name = document["package"]["name"]
     if name not in DEPENDENCIES:

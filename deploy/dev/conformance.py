@@ -1,11 +1,11 @@
 """Checks a running service against its own OpenAPI description, with schemathesis.
 
-    conformance.py URL AWAY CASES SEED PICTURE...
+    conformance.py URL ISOLATED CASES SEED PICTURE...
 
-URL is a service whose accounts have the keys below. AWAY is a gateway whose broker and stores are unreachable. CASES is the
-number of cases of all operations together. For each operation schemathesis generates cases from the description: valid ones,
+URL is a service whose accounts have the keys below. ISOLATED is a gateway whose broker and stores are unreachable. CASES is
+the total number of cases. For each operation schemathesis generates cases from the description: valid ones,
 invalid ones, and valid ones that are completed with existing ids and real pictures. In addition this script makes one case for
-each documented status. Every answer must conform to the description, and only AWAY may answer with 5xx.
+each documented status. Every answer must conform to the description, and only ISOLATED may answer with 5xx.
 """
 
 import base64
@@ -49,11 +49,12 @@ CONFORMANCE = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# The part of an operation's cases that must succeed, and the larger part that is completed, since some of these are refused.
+# The share of an operation's cases that must succeed, and the larger share that is completed, because the service refuses some of
+# these.
 SUCCESS, GOOD = 0.3, 0.4
-# A body above every limit.
+# A body above every limit: 48 MiB.
 TOO_LONG = b"\0" * (48 << 20)
-# A replay that stays initialised, and the values of paths that ask for its result.
+# The parameters of a replay that is never uploaded, and the path parameters of requests for its result.
 REPLAY = {"type": "LIVENESS_PASSIVE_VIDEO"}
 CHALLENGE = {"mode": "LIVENESS_PASSIVE_VIDEO", "level": "HIGH"}
 REPLAY_READERS = {
@@ -83,12 +84,12 @@ class Stock:
         self.session = self.create(imageStorageEnabled=True)
         self.faces = [self.add(self.session, picture) for picture in self.pictures]
         self.kept = self.get(f"{self.session}/faces/{self.faces[0]}")
-        # The operation that sets parameters must not change those that the others read.
-        self.begun, self.rebegun = self.create(), self.create()
-        for session in (self.begun, self.rebegun):
-            self.begin(session)
+        # `init_liveness_parameters` gets a session of its own, so its cases do not change the parameters that the others read.
+        self.initialised, self.reinitialised = self.create(), self.create()
+        for session in (self.initialised, self.reinitialised):
+            self.init_replay(session)
         self.uploaded = self.create()
-        parameters = self.begin(self.uploaded)
+        parameters = self.init_replay(self.uploaded)
         self.upload, self.other_upload = (self.sealed(parameters, video) for video in (b"video", b"another"))
         self.plain = self.create()
         self.plain_face = self.add(self.plain, self.kept)
@@ -114,15 +115,15 @@ class Stock:
             what = {"json": face}
         return self.post(f"{SESSIONS}/{session}/faces", **what)
 
-    def begin(self, session):
-        """Begins a replay in a session, and returns its parameters."""
+    def init_replay(self, session):
+        """Sets the parameters of a replay in a session, and returns them."""
         path = f"{self.url}{SESSIONS}/{session}/init-liveness-parameters"
         answer = self.http.post(path, headers={"apikey": ALL}, json=REPLAY)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def sealed(self, parameters, video):
-        """The two parts of an upload of a video."""
+        """The two parts of an upload of `video`: the metadata (JWE) and the encrypted media."""
         key, prefix = random.randbytes(32), random.randbytes(7)
         media = sealed(video, key, prefix, self.uploaded, parameters["id"])
         claims = {member: parameters[member] for member in ("id", "seed", "serverRandom")} | {
@@ -139,14 +140,14 @@ class Stock:
         return {"metadata": jwe.serialize(compact=True), "media": media}
 
     def ids(self, operation):
-        """Ids for a path. For a deletion it creates new ones."""
+        """The path parameters. A deletion gets a new session and face."""
         if operation.method == "delete":
             session = self.create()
             return {"session": session, "face": self.add(session, self.kept)}
-        own = {"init_liveness_parameters": self.rebegun, "upload_replay": self.uploaded}
+        own = {"init_liveness_parameters": self.reinitialised, "upload_replay": self.uploaded}
         session = own.get(name(operation))
         if name(operation) in REPLAY_READERS:
-            session = self.begun
+            session = self.initialised
         return {"session": session or self.session, "face": random.choice(self.faces)} | CHALLENGE
 
 
@@ -164,7 +165,7 @@ class Tally:
         self.seen[status] = self.seen.get(status, 0) + 1
 
     def missing(self):
-        found = [f"{status} is not seen" for status in self.documented if status not in self.seen]
+        found = [f"{status} was never returned" for status in self.documented if status not in self.seen]
         if self.succeeded < SUCCESS * self.cases:
             found.append(f"fewer than {SUCCESS:.0%} of the cases succeed")
         return found + self.faults
@@ -175,7 +176,7 @@ def name(operation):
 
 
 def credential(operation, key):
-    """The header with a key, in the form that the operation requires."""
+    """The header with a credential of the type that the operation requires; none if `key` is None."""
     if key is None:
         return {}
     if "basic" in schemes(operation):
@@ -202,7 +203,7 @@ def documented(operation):
 
 
 def generated(operation, mode, count, seed):
-    """Cases that schemathesis generates; none where an operation has nothing to vary."""
+    """Cases that schemathesis generates; empty if the operation has no input to vary."""
     cases = []
 
     @hypothesis.seed(seed)
@@ -225,7 +226,7 @@ def generated(operation, mode, count, seed):
 
 
 def copied(case):
-    """A copy of a case: where there are few cases, they are sent several times."""
+    """A copy of a case, because a case may be sent several times, each time with other values."""
     return case.operation.Case(
         method=case.method,
         path_parameters=dict(case.path_parameters or {}),
@@ -270,7 +271,7 @@ def completed(case, stock):
         for part in ("face", "age", "mode"):
             body.pop(part, None)
         if operation in ("create_face", "create_session_face"):
-            # Both forms of the parameter.
+            # The type is either a part of its own or a member of the part `face`.
             kind = body.pop("imageType", "SELFIE")
             body |= random.choice([{"imageType": kind}, {"face": {"imageType": kind}}])
             body |= random.choice([{}, {"mode": "F6_4_VID60X"}])
@@ -279,18 +280,18 @@ def completed(case, stock):
             body |= random.choice([{"threshold": threshold}, {"age": {"threshold": threshold}}])
         if operation == "match":
             body["referenceFace"] = stock.kept
-        # The service ignores other parts, and not every generated name can be the name of a part.
+        # The service ignores other parts, and some generated names are not valid names of parts.
         case.body = {part: shortened(value) for part, value in body.items() if part in PARTS}
     return case
 
 
 def shortened(value):
-    """The description limits a text in characters, the service in bytes."""
+    """The first 200 characters: the description limits a text in characters, but the service in bytes."""
     return value[:200] if isinstance(value, str) else value
 
 
-def own_cases(operation, stock, away):
-    """For each documented status a function that sends a request which must get it."""
+def own_cases(operation, stock, isolated):
+    """For each documented status, functions that send a request to which the service must answer with it."""
     path, method = operation.path, operation.method.upper()
     wanted = documented(operation)
 
@@ -305,7 +306,7 @@ def own_cases(operation, stock, away):
         return requests.request(method, base + at, headers=headers, timeout=60, **what)
 
     def slow():
-        # The key's second request within a second exceeds its rate. More tries are for a machine that stalls.
+        # The key's second request within a second exceeds its rate. A stalled machine may spread the two, hence the retries.
         for _ in range(20):
             send(key=SLOW)
             answer = send(key=SLOW)
@@ -322,7 +323,7 @@ def own_cases(operation, stock, away):
         return send(body=other_body | {"headers": key})
 
     def at_once():
-        # Of several requests at once one is the first. The others find it in progress or complete.
+        # One of several concurrent requests acquires the key. The others find it in progress (409) or completed.
         for _ in range(20):
             key = {"Idempotency-Key": str(uuid.uuid4())}
             bodies = [heavy_body(name(operation), stock) | {"headers": dict(key)} for _ in range(8)]
@@ -348,19 +349,19 @@ def own_cases(operation, stock, away):
         413: [lambda: send(body=too_long(name(operation)))],
         422: [lambda: first_then(other_body(name(operation), stock))],
         429: [slow],
-        500: [lambda: send(base=away)],
-        503: [lambda: send(base=away)],
+        500: [lambda: send(base=isolated)],
+        503: [lambda: send(base=isolated)],
     }
     return [(status, sender) for status in wanted for sender in senders.get(status, [send])]
 
 
 def parts_of(upload):
-    """An upload with its parts in their order."""
+    """The form of an upload, with the metadata first."""
     return {"files": [("metadata", (None, upload["metadata"])), ("media", ("media", upload["media"]))]}
 
 
 def slow_parts():
-    """A body that stops for longer than a body may."""
+    """A body that stalls for longer than the gateway waits."""
     yield b'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\nx'
     time.sleep(10.5)
 
@@ -384,7 +385,7 @@ def good_body(operation, stock):
 
 
 def heavy_body(operation, stock):
-    """A body whose request takes some time, if the operation has one."""
+    """A body with pictures, which take some time to process, if the operation takes pictures."""
     if operation not in PICTURES:
         return good_body(operation, stock)
     texts = {
@@ -432,9 +433,9 @@ def check(tally, case, answer, checks, what):
             tally.faults.append(f"{what}: {answer.status_code}: {text[:400]}")
 
 
-def run(operation, stock, away, count, seed):
+def run(operation, stock, isolated, count, seed):
     tally = Tally(name(operation), documented(operation))
-    for status, sender in own_cases(operation, stock, away):
+    for status, sender in own_cases(operation, stock, isolated):
         answer = sender()
         checks = CONFORMANCE if status >= 500 else [not_a_server_error, *CONFORMANCE]
         case = operation.Case(path_parameters=of_path(operation, {"session": NOWHERE, "face": NOWHERE}))
@@ -460,14 +461,14 @@ def run(operation, stock, away, count, seed):
         try:
             answer = case.call(base_url=stock.url, timeout=60)
         except requests.exceptions.InvalidHeader:
-            # No client can send this header.
+            # HTTP does not allow this header value.
             continue
         check(tally, case, answer, [not_a_server_error, *CONFORMANCE], "completed" if is_good else "generated")
     return tally
 
 
 def main():
-    url, away, count, seed, *pictures = sys.argv[1:]
+    url, isolated, count, seed, *pictures = sys.argv[1:]
     count, seed = int(count), int(seed)
     random.seed(seed)
     started = time.monotonic()
@@ -483,7 +484,7 @@ def main():
     print(f"seed {seed}\n\n{'operation':24}{'cases':>6}{'2xx':>6}{'seconds':>9}  statuses", flush=True)
     for operation in operations:
         began = time.monotonic()
-        tally = run(operation, stock, away, share, seed)
+        tally = run(operation, stock, isolated, share, seed)
         tallies.append(tally)
         statuses = " ".join(f"{status}:{times}" for status, times in sorted(tally.seen.items()))
         missing = [status for status in tally.documented if status not in tally.seen]

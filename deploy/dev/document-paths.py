@@ -21,7 +21,7 @@ def expand(path: str) -> list[str]:
 
 
 def missing(document: Path) -> list[str]:
-    """The paths in `document` at which nothing is."""
+    """The paths in `document` that do not exist."""
     text = document.read_text(encoding="utf-8")
     paths = [ROOT / path for quoted in QUOTED.findall(text) for path in expand(quoted)]
     paths += [document.parent / link for link in LINK.findall(text)]

@@ -16,7 +16,7 @@ from pathlib import Path
 from rust_sources import crates, production
 
 MAX_LINES = 400
-# Files that may be longer, with the reason: a table does not become clearer when it is cut in two.
+# Files that may be longer, with the reason: splitting a table does not make it clearer.
 TABLES: dict[str, str] = {}
 
 

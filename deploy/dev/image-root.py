@@ -7,12 +7,12 @@ Each stage becomes a folder: `FROM` a copy of a fresh Debian 12 that debootstrap
 Two things differ from a build by Docker. The programs come from `--programs` (target/release) instead of the stage `build`, and
 the models from `--models` (~/.cache/faceline/models) instead of the stage `models-baked`, unless `--fetch` is given.
 
-Then it starts each image's ENTRYPOINT with its environment, as its USER, without capabilities, on a root file system that cannot be
-written, and holds it to what it is for: `standalone` answers a comparison; `gateway` and `worker` answer one together, over a
-RabbitMQ and a Redis outside; the HEALTHCHECK of each succeeds; each stops with exit code 0 at its STOPSIGNAL.
+Then it starts each image's ENTRYPOINT with its environment, as its USER, without capabilities, on a read-only root file
+system, and checks that it works: `standalone` answers a comparison; `gateway` and `worker` answer one together, over
+RabbitMQ and Redis on the host; the HEALTHCHECK of each succeeds; each stops with exit code 0 at its STOPSIGNAL.
 
-It needs root, debootstrap, unshare and setpriv, and the programs rabbitmq-server and redis-server. Where it cannot work it says so and
-exits with 77.
+It needs root, debootstrap, unshare and setpriv, and the programs rabbitmq-server and redis-server. Without these it prints the
+reason and exits with 77.
 """
 
 import argparse
@@ -34,14 +34,14 @@ from trial import ROOT, debian, expect, free_port, poll, say, score, servers, ta
 
 DOCKERFILE = ROOT / "deploy/images/Dockerfile"
 SKIPPED = 77
-# A program of an unoptimised build loads its models slowly.
+# Long, because an unoptimised build loads its models slowly.
 START_SECONDS = 120
 VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
 @dataclass
 class Stage:
-    """What a stage of the Dockerfile says about its image."""
+    """A stage of the Dockerfile: the parent image, and the instructions."""
 
     parent: str
     steps: list[tuple[str, str]] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Stage:
 
 @dataclass
 class Image:
-    """A stage that has been executed."""
+    """The result of a stage: its root folder, and the metadata of the image."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Builder:
 
     def __init__(self, work: Path, given: dict[str, Path]):
         self.work = work
-        # Folders that stand for stages: only `COPY --from` reads them.
+        # Folders that replace stages. Only `COPY --from` reads them.
         self.given = given
         self.arguments, self.stages = parse(DOCKERFILE.read_text(encoding="utf-8"))
         self.images: dict[str, Image] = {}
@@ -116,7 +116,7 @@ class Builder:
             parent = Image(base.folder, dict(base.environment), base.user, base.entrypoint, base.healthcheck,
                            base.signal, list(base.volumes))
         else:
-            assert stage.parent.startswith("debian:12"), f"{name} is made from {stage.parent}, which is not here"
+            assert stage.parent.startswith("debian:12"), f"{name} is made from {stage.parent}, which this script does not have"
             parent = Image(self.debian(), {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
         folder = self.work / name
         run(["cp", "-a", "--reflink=auto", parent.folder, folder])
@@ -163,7 +163,7 @@ class Builder:
         for path in paths:
             origin = source / path.lstrip("/")
             if origin.is_dir():
-                # The content of the folder, as Docker does it.
+                # Like Docker, copies the content of the folder and not the folder.
                 to.mkdir(parents=True, exist_ok=True)
                 run(["cp", "-a", "--no-preserve=ownership", f"{origin}/.", to])
             else:
@@ -172,7 +172,7 @@ class Builder:
                 run(["cp", "--preserve=mode", origin, into])
 
     def chroot(self, image: Image, command: list[str], environment: dict[str, str]) -> None:
-        # Packages ask for names of servers; the rest of the machine is not theirs.
+        # The package managers need the host's name resolution.
         names = image.folder / "etc/resolv.conf"
         shutil.copy("/etc/resolv.conf", names)
         with (self.work / "run.log").open("a") as log:
@@ -183,8 +183,8 @@ class Builder:
             sys.exit(f"image-root: {shlex.join(command)} failed:\n" + tail(self.work / "run.log"))
 
 
-# What a container has: its own mounts and processes, a root that cannot be written, no capabilities and no way to get any. The network
-# is the machine's: the programs reach servers outside.
+# Isolates a program like a container: mount and PID namespaces, a read-only root, no capabilities and no way to gain any. The network is
+# that of the host, where the servers run.
 CONTAINER = """
 set -e
 root=$1 user=$2 data=$3 secrets=$4
@@ -198,7 +198,7 @@ for device in null zero full random urandom; do
     mount --bind "/dev/$device" "$root/dev/$device"
 done
 mount --bind "$data" "$root/var/lib/faceline"
-# Docker makes mount points, too.
+# Docker also creates missing mount points.
 mkdir -p "$root/run/faceline-gateway"
 for pair in shared:faceline gateway:faceline-gateway; do
     mount --bind "$secrets/${pair%:*}" "$root/run/${pair#*:}"
@@ -230,7 +230,7 @@ class Container:
                                 env=self.environment, stdout=output, stderr=subprocess.STDOUT)
 
     def call(self, *command: str) -> tuple[int, str]:
-        """Runs another program of the image beside it: its exit code and output."""
+        """Runs another program of the image beside it. Returns its exit code and output."""
         process = self.spawn(list(command), subprocess.PIPE)
         output, _ = process.communicate(timeout=60)
         return process.returncode, output.decode()
@@ -250,7 +250,7 @@ class Container:
         sys.exit(f"image-root: {self.name} is not healthy: {last}\n{tail(self.log_path)}")
 
     def check_confinement(self) -> None:
-        """It runs as the user of the image, without capabilities, and can write only to its data folder."""
+        """Checks that it runs as the user of the image, without capabilities, and can write only to its data folder."""
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{self.main_pid()}/status").read_text().splitlines()
                       if ":\t" in line)
         user = self.image.user.split(":")[0]
@@ -274,7 +274,7 @@ class Container:
 
 
 def crates(folder: Path) -> None:
-    """Writes the lists of crates as build.sh does, of a copy of the sources. Without cargo-cyclonedx they are empty."""
+    """Writes the lists of crates like build.sh, from a copy of the sources. Without cargo-cyclonedx the lists are empty."""
     folder.mkdir()
     programs = {"standalone": "faceline", "model-tool": "faceline-models"}
     if shutil.which("cargo-cyclonedx") is None:
@@ -294,7 +294,7 @@ def crates(folder: Path) -> None:
 
 
 def make_secrets(programs: Path, folder: Path) -> str:
-    """Makes the secrets of compose.yaml by its script; the API key."""
+    """Makes the secrets of compose.yaml with secrets.sh. Returns the API key."""
     script = subprocess.run([ROOT / "deploy/compose/secrets.sh", folder], check=True, capture_output=True, text=True,
                             env=os.environ | {"FACELINE_PROGRAM": str(programs / "faceline-gateway")})
     return re.search(r"^apikey\s+(\S+)", script.stdout, re.MULTILINE)[1]

@@ -1,4 +1,4 @@
-"""Rules that the manifests must keep beyond the schemas: what pods must not do, and references that must lead somewhere."""
+"""Rules for the manifests beyond the schemas: security settings of pods, and references to objects that must exist."""
 
 import functools
 import pathlib
@@ -16,34 +16,34 @@ def matches(selector, labels):
 
 
 def pods(items):
-    """The templates of pods, each with the name of its owner."""
+    """The pod templates, each with the name of its workload (kind and name)."""
     for item in items:
         if item["kind"] in ("Deployment", "StatefulSet"):
             yield name_of(item), item["spec"]["template"]
 
 
 def insecure(name, spec):
-    """What a pod must not do."""
+    """Violations of the security rules for a pod, and resources that are not set as they must be."""
     if spec.get("automountServiceAccountToken") is not False or spec.get("enableServiceLinks") is not False:
-        yield f"{name}: no token and no service links"
+        yield f"{name}: must disable automountServiceAccountToken and enableServiceLinks"
     pod = spec.get("securityContext", {})
     if not (pod.get("runAsNonRoot") and pod.get("runAsUser") and pod.get("seccompProfile") == {"type": "RuntimeDefault"}):
         yield f"{name}: runs as root or without a seccomp profile"
     for container in spec["containers"] + spec.get("initContainers", []):
         context = container.get("securityContext", {})
         if context != {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}:
-            yield f"{name}: security context of {container['name']}"
+            yield f"{name}: wrong security context of {container['name']}"
         resources = container.get("resources", {})
-        # Requesting what is the limit, no pod is killed because its neighbours use what it was promised.
+        # With a request equal to the limit, the memory is reserved: a node that runs out of memory does not kill the pod for it.
         if not resources.get("requests", {}).get("cpu") or resources["requests"].get("memory") != resources.get("limits", {}).get("memory"):
-            yield f"{name}: resources of {container['name']}"
+            yield f"{name}: {container['name']} needs a CPU request, and a memory request equal to its limit"
         for variable in container.get("env", []):
             if any(word in variable["name"] for word in ("URL", "SECRET", "PASSWORD")) and "@" in variable.get("value", ""):
                 yield f"{name}: {variable['name']} holds a secret"
 
 
-def loose_ends(name, template, items):
-    """References of a pod that lead nowhere."""
+def dangling_references(name, template, items):
+    """References of a pod to objects, ports and volumes that do not exist, and policies that do not select it."""
     spec = template["spec"]
     known = {name_of(item) for item in items}
     if account := spec.get("serviceAccountName"):
@@ -57,7 +57,7 @@ def loose_ends(name, template, items):
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             action = container.get(probe, {})
             if (action.get("httpGet") or action.get("tcpSocket") or {}).get("port") not in ports:
-                yield f"{name}: {probe} asks no port of {container['name']}"
+                yield f"{name}: {probe} names no port of {container['name']}"
         for mount in container.get("volumeMounts", []):
             if mount["name"] not in volumes:
                 yield f"{name}: no volume {mount['name']}"
@@ -70,20 +70,20 @@ def loose_ends(name, template, items):
 
 
 def broken_rules(items):
-    """What is wrong with a set of objects that are applied together."""
+    """The violations of all rules by objects that are applied together."""
     templates = dict(pods(items))
     for name, template in templates.items():
         yield from insecure(name, template["spec"])
-        yield from loose_ends(name, template, items)
+        yield from dangling_references(name, template, items)
     for item in items:
         name, spec = name_of(item), item.get("spec", {})
         if item["kind"] == "Secret":
-            yield f"{name}: secrets are referenced, never written"
+            yield f"{name}: manifests must reference Secrets, never contain them"
         target = spec.get("scaleTargetRef", {})
         if target:
             deployment = next((one for one in items if name_of(one) == f"{target.get('kind', 'Deployment')}/{target['name']}"), None)
             if not deployment or "replicas" in deployment["spec"]:
-                yield f"{name}: its target is missing, or states its number of replicas itself"
+                yield f"{name}: its target is missing, or sets `replicas`, which the autoscaler owns"
         selector = {}
         if item["kind"] in ("Service", "PodMonitor", "PodDisruptionBudget"):
             selector = spec["selector"] if item["kind"] == "Service" else spec["selector"].get("matchLabels", {})
@@ -102,7 +102,7 @@ def documented():
 
 
 def references(value):
-    """Secrets and the keys of them that an object refers to; the key is "" where it mounts all of them."""
+    """The Secrets that an object references, each with a key; the key is "" if the object mounts the whole Secret."""
     if isinstance(value, list):
         for item in value:
             yield from references(item)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Renders and checks the manifests for Kubernetes.
 
-    manifests.py render       write what the chart renders into deploy/kubernetes, and copy what the chart reads
-    manifests.py check        hold everything that is written against the chart, the schemas and the rules below
+    manifests.py render       render the chart into deploy/kubernetes, and copy the files that the chart reads into it
+    manifests.py check        compare the rendered files with the chart, and check all objects against schemas and rules
     manifests.py self-test    plant faults, each of which the check must find
     manifests.py show NAME    print the objects of an overlay, or those of deploy/rabbitmq, as JSON
 
@@ -33,8 +33,8 @@ from manifest_rules import broken_rules, name_of
 CHART = ROOT / "deploy/helm/faceline"
 KUSTOMIZE = ROOT / "deploy/kubernetes"
 OVERLAYS = ["cpu", "gpu", "minimal"]
-HEADER = "# Rendered from deploy/helm/faceline by `make manifests`; a test holds it up to date.\n"
-# Files that `render` writes: what helm is called with, and the kinds of objects that are kept.
+HEADER = "# Rendered from deploy/helm/faceline by `make manifests`; a test checks that it is up to date.\n"
+# Files that `render` writes, each with the arguments of helm and the template whose objects it holds; None: all.
 RENDERED = {
     "base/faceline.yaml": (["--set", "namespace.create=true"], None),
     "components/monitoring/podmonitors.yaml": (["--set", "monitoring.podMonitors=true"], "monitoring.yaml"),
@@ -46,7 +46,7 @@ VARIANTS = [
     ["--set", "models.source=claim,models.claim=faceline-models,gateway.data.claim=faceline-gateway"],
     ["--set", "autoscaling.kind=hpa,priorityClassName=faceline,image.registry=registry.example/team"],
     ["--set", "monitoring.podMonitors=true,monitoring.rules=true,networkPolicy.enabled=false"],
-    # RabbitMQ and Redis to try, with objects in S3.
+    # The trial RabbitMQ and Redis, with objects in S3.
     ["--set", "trial.enabled=true"],
     ["--set", "secrets.settings=faceline-settings,serviceAccount.annotations.role=reader"],
     ["--set-json", 'autoscaling={"kind": "keda", "overrides": {"ScaledObject/faceline-worker": {"spec": {"maxReplicaCount": 9}}}}'],
@@ -54,7 +54,7 @@ VARIANTS = [
 
 
 def run(name, *arguments):
-    """What kubectl or helm prints. Ends the program if it fails."""
+    """The output of kubectl or helm. Exits if the command fails."""
     own = TOOLS / "kubectl" / name
     program = str(own) if own.exists() else shutil.which(name)
     if not program:
@@ -80,19 +80,19 @@ def kustomize(folder):
 
 
 def copies():
-    """What the chart reads, and where each is written: helm reads no file outside of the chart."""
+    """The source of each copy in the chart: helm cannot read files outside of the chart."""
     found = {CHART / "files/rabbitmq.conf": ROOT / "deploy/rabbitmq/rabbitmq.conf"}
     for kind in ["keda", "hpa"]:
         for path in sorted((KUSTOMIZE / "components" / kind).glob("*.yaml")):
             content = objects(path.read_text())
-            # Of a component's files the chart takes the objects; patches and values of other charts have no kind.
+            # Only files of objects are copied. Patches and values of other charts have no `kind`.
             if path.name != "kustomization.yaml" and content and all("kind" in item for item in content):
                 found[CHART / f"files/{kind}-{path.name}"] = path
     return found
 
 
 def values_schema(value, name=""):
-    """A JSON Schema of the chart's values: what values.yaml does not name is refused, so a misspelt value does not go unnoticed."""
+    """A JSON Schema of the chart's values. It refuses names that values.yaml does not have, so helm reports a misspelt one."""
     if name in ("kind", "source"):
         return {"enum": ["none", "keda", "hpa"] if name == "kind" else ["baked", "claim", "fetch"]}
     if name in ("maxSurge", "maxUnavailable"):
@@ -105,7 +105,7 @@ def values_schema(value, name=""):
 
 
 def prometheus_rules():
-    """The rules of deploy/prometheus for the Prometheus operator: one PrometheusRule a file, with the same groups."""
+    """The rules of deploy/prometheus for the Prometheus operator: one PrometheusRule per file, with the same groups."""
     documents = []
     for path in sorted((ROOT / "deploy/prometheus/rules").glob("*.yaml")):
         lines = path.read_text().splitlines()
@@ -119,12 +119,12 @@ metadata:
 spec:
 """
         documents.append(head + "\n".join(f"  {line}" if line else "" for line in lines) + "\n")
-    return "# Made of deploy/prometheus/rules by `make manifests`; a test holds it up to date.\n" + "".join(documents)
+    return "# Generated from deploy/prometheus/rules by `make manifests`; a test checks that it is up to date.\n" + "".join(documents)
 
 
 def values_schema_text():
     schema = values_schema(yaml.safe_load((CHART / "values.yaml").read_text()))
-    # Helm passes values for all charts.
+    # Helm passes the value `global` to every chart.
     schema["properties"]["global"] = {"type": "object"}
     return json.dumps(schema, indent=2) + "\n"
 
@@ -133,7 +133,7 @@ def rendered():
     files = {CHART / "values.schema.json": values_schema_text()}
     for path, (arguments, template) in RENDERED.items():
         text = HEADER + helm(*arguments, template=template)
-        # Templates leave lines with nothing but spaces.
+        # Template directives leave blank lines.
         files[KUSTOMIZE / path] = "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"
     for folder in [KUSTOMIZE / "components/monitoring", CHART / "files"]:
         files[folder / "prometheusrules.yaml"] = prometheus_rules()
@@ -151,18 +151,18 @@ def render():
 
 
 def stale():
-    """Files that are not what `render` would write."""
+    """Files that differ from what `render` would write, and copies without a source."""
     wanted = {target: source.read_text() for target, source in copies().items()} | rendered()
     for path, text in wanted.items():
         if not path.exists() or path.read_text() != text:
             yield f"{path.relative_to(ROOT)} is not up to date: run `make manifests`"
     for path in (CHART / "files").iterdir():
         if path not in wanted:
-            yield f"{path.relative_to(ROOT)} has no source any more"
+            yield f"{path.relative_to(ROOT)} has no source: delete it"
 
 
 def normal(value):
-    """A value whose lists of named objects have one order, as the order of variables and volumes says nothing."""
+    """The value with its lists of named objects sorted, because the order of variables and volumes is irrelevant."""
     if isinstance(value, dict):
         return {key: normal(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -173,7 +173,7 @@ def normal(value):
 
 
 def differences(overlay, chart):
-    """Where an overlay differs from the chart with its values. The namespace is the overlay's alone."""
+    """The differences of an overlay from the chart with the overlay's values. Only overlays have a Namespace, so it is ignored."""
     left, right = ({name_of(item): normal(item) for item in items if item["kind"] != "Namespace"} for items in (overlay, chart))
     for name in sorted(left.keys() | right.keys()):
         if left.get(name) != right.get(name):
@@ -203,7 +203,7 @@ def versions():
 
 
 def invalid(item, custom):
-    """What the schemas say against an object."""
+    """The violations of the schemas by an object."""
     validator = custom.get(f"{item['apiVersion']}/{item['kind']}")
     if validator:
         if extra := item.keys() - {"apiVersion", "kind", "metadata", "spec"}:
@@ -222,7 +222,7 @@ def invalid(item, custom):
 
 
 def cluster_faults():
-    """Whether the RabbitmqCluster has the settings of rabbitmq.conf."""
+    """Settings of rabbitmq.conf that the RabbitmqCluster lacks, and violations of the schemas in deploy/rabbitmq."""
     wanted = [line for line in (ROOT / "deploy/rabbitmq/rabbitmq.conf").read_text().splitlines() if line and not line.startswith("#")]
     cluster, *others = objects((ROOT / "deploy/rabbitmq/cluster.yaml").read_text())
     missing = set(wanted) - set(cluster["spec"]["rabbitmq"]["additionalConfig"].splitlines())
@@ -233,7 +233,7 @@ def cluster_faults():
 
 
 def misread_settings():
-    """Settings of the values that do not reach the programs as they are written."""
+    """Deployments to which the chart passes settings with changed values."""
     common = {"limits.inflight_bytes": 536870912, "http.trusted_proxies": ["10.0.0.0/8"], "http.docs": True, "jobs.drain": "9s"}
     # A program's own settings take precedence, also if they are `false` or 0.
     own = {"http.docs": False, "inference.sessions": 0, "jobs.drain": "8s"}
@@ -248,7 +248,7 @@ def misread_settings():
 
 
 def fixed_namespaces():
-    """What of the chart stays in the namespace `faceline` if it is installed in another one."""
+    """Objects that stay in the namespace `faceline` if the chart is installed in another one."""
     for kind in ["keda", "hpa"]:
         choices = f"autoscaling.kind={kind},monitoring.podMonitors=true,monitoring.rules=true,trial.enabled=true"
         for item in objects(helm("--namespace", "biometrics", "--set", choices)):
@@ -283,7 +283,7 @@ def check():
 
 
 def planted():
-    """Faults, as a name, the object and the change that makes the fault."""
+    """Faults for the self-test: a name, the objects (a prefix of their names), and the change that plants the fault."""
 
     def container(change):
         return lambda item: change(item["spec"]["template"]["spec"]["containers"][0])
@@ -302,9 +302,9 @@ def planted():
         ("number where KEDA takes a text", scaler, spec(lambda one: one["triggers"][0]["metadata"].update(value=20, threshold=20))),
         ("no worker at all", scaler, spec(lambda one: one.update(minReplicaCount=0))),
         ("unknown target", scaler, spec(lambda one: one["scaleTargetRef"].update(name="faceline-typist"))),
-        ("two owners of the replicas", gateway, spec(lambda one: one.update(replicas=2))),
+        ("replicas beside an autoscaler", gateway, spec(lambda one: one.update(replicas=2))),
         ("writable root", gateway, container(lambda one: one["securityContext"].update(readOnlyRootFilesystem=False))),
-        ("a probe of no port", gateway, container(lambda one: one["livenessProbe"]["httpGet"].update(port="metrics"))),
+        ("a probe of an unknown port", gateway, container(lambda one: one["livenessProbe"]["httpGet"].update(port="metrics"))),
         ("no limit of memory", gateway, container(lambda one: one["resources"].pop("limits"))),
         ("a password in the manifest", gateway, container(lambda one: one["env"].append(password))),
         ("an unknown Secret", gateway, container(lambda one: one["env"][-1]["valueFrom"]["secretKeyRef"].update(name="other"))),

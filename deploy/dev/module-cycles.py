@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Finds cycles of files inside each crate of a repository: files that import from each other, directly or over others.
+"""Finds cycles of files inside each crate of a repository: files that import from each other, directly or indirectly.
 
     module-cycles.py [REPOSITORY]
     module-cycles.py --self-test
@@ -24,7 +24,7 @@ Module = tuple[str, ...]
 Graph = dict[Module, set[Module]]
 
 USE = re.compile(r"^[ \t]*(pub(?:\([^)]*\))?\s+)?use\s+([^;]+);", re.MULTILINE)
-# Re-exports of re-exports that are followed; more would be a cycle of their own.
+# Maximum length of a chain of re-exports that is followed. A longer chain would itself be a cycle.
 MAX_REEXPORTS = 8
 
 
@@ -43,7 +43,7 @@ class Crate:
     def __init__(self, source: Path) -> None:
         self.source = source
         texts = {path: COMMENT.sub("", text) for path, text in production(source).items()}
-        # Beside a library `main.rs` is a crate of its own, to which the library is another one.
+        # Beside `lib.rs`, `main.rs` is the root of a separate crate, for which the library is a dependency.
         if source / "lib.rs" in texts:
             texts.pop(source / "main.rs", None)
         self.files = {module_of(path.relative_to(source)): path for path in texts}
@@ -84,7 +84,7 @@ class Crate:
         graph: Graph = {module: set() for module in self.files}
         for module, imports in self.imports.items():
             targets = {self.defining(item.base, item.path) for item in imports if not item.is_reexport}
-            # What a file takes from the inline modules of its own is no import from another file.
+            # A file that imports from its own inline modules does not import from another file.
             graph[module] = {target for target in targets if target in self.files and target != module}
         return graph
 

@@ -6,17 +6,17 @@ set -eu
 
 # Pairs of a program and the package that has it.
 case "$1" in
-# ffmpeg decodes videos where `make run` serves; curl fetches the models of the profile `strong`.
+# ffmpeg decodes videos for `make run`; curl fetches the models of the profile `strong`.
 build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm ffmpeg:ffmpeg curl:curl' ;;
 test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium haproxy:haproxy systemd-analyze:systemd
     promtool:prometheus' ;;
 images) wanted='debootstrap:debootstrap unshare:util-linux setpriv:util-linux nsenter:util-linux strip:binutils' ;;
-# Debian's faketime brings the library that moves clocks.
+# The package faketime contains libfaketime, which moves the clocks of programs.
 chaos) wanted='faketime:faketime mount:mount' ;;
 *) echo "usage: packages.sh build|test|images|chaos" >&2; exit 64 ;;
 esac
 
-# Debian installs servers into folders that are not in the PATH of ordinary users.
+# Debian installs servers into sbin, which is not in the PATH of ordinary users.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 missing=''
@@ -42,7 +42,7 @@ fi
 echo "installing Debian packages:$missing"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-# Tests start servers of their own, so none is to start because its package is installed. Debian asks this script.
+# Tests start servers themselves. policy-rc.d with exit code 101 keeps Debian from starting the services of new packages.
 policy=/usr/sbin/policy-rc.d
 if [ -e "$policy" ]; then
     trap 'rm -f "$log"' EXIT

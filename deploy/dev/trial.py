@@ -1,4 +1,4 @@
-"""What the scripts share that try programs in folders with a fresh Debian: servers, a comparison, waiting."""
+"""Shared by image-root.py and unit-root.py, which run programs in a fresh Debian: servers, a comparison, waiting."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ def tail(path: Path) -> str:
 
 
 def poll(seconds: float):
-    """Repeats until the time is over."""
+    """Yields every 0.2 s until `seconds` have passed."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield
@@ -52,7 +52,7 @@ def free_port() -> int:
 
 
 def score(port: int, key: str, pictures: Path) -> float:
-    """Compares two pictures of one person by the service at `port`."""
+    """The score of two pictures of one person, compared by the service at `port`."""
     boundary = uuid.uuid4().hex
     body = b""
     for name, file in [("referenceImage", "obama.jpg"), ("candidateImage", "obama2.jpg")]:
@@ -67,7 +67,7 @@ def score(port: int, key: str, pictures: Path) -> float:
         with urllib.request.urlopen(request, timeout=60) as response:
             answer = response.read()
     except urllib.error.HTTPError as error:
-        sys.exit(f"the comparison is refused: {error.code} {error.read()[:400]}")
+        sys.exit(f"the service refuses the comparison: {error.code} {error.read()[:400]}")
     found = re.search(rb'"score"\s*:\s*(-?[\d.]+)', answer)
     expect(found is not None, f"the answer has no score: {answer[:400]}")
     return float(found[1])
@@ -75,7 +75,7 @@ def score(port: int, key: str, pictures: Path) -> float:
 
 @contextlib.contextmanager
 def servers(work: Path, secrets: Path):
-    """RabbitMQ and Redis with the configuration of compose.yaml, on ports of their own, which `faceline.toml` names then."""
+    """RabbitMQ and Redis with the configuration of compose.yaml, on free ports, which this writes into `faceline.toml`."""
     redis, amqp, distribution, epmd = free_port(), free_port(), free_port(), free_port()
     home = work / "servers"
     home.mkdir()

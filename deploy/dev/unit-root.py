@@ -3,13 +3,13 @@
 
     unit-root.py [--programs DIR] [--models DIR] [--debian DIR]
 
-systemd runs as process 1 of its own namespaces of processes and mounts; the network is the machine's. The commands are those of the
-section "Systemd" of the page. `faceline.service` answers a comparison and is ready for videos; `faceline-gateway` and `faceline-worker@1`
-answer one together, over RabbitMQ and Redis outside. Each stops in time with exit code 0. `systemctl start` must not return before a
-program is ready.
+systemd runs as process 1 of new PID and mount namespaces; the network is that of the host. The commands are those of the section
+"Systemd" of the page. `faceline.service` answers a comparison and is ready for videos; `faceline-gateway` and `faceline-worker@1` answer
+one together, over RabbitMQ and Redis on the host. Each stops in time with exit code 0. `systemctl start` must not return before a program
+is ready.
 
-It needs root, debootstrap, and util-linux; the programs rabbitmq-server and redis-server; cgroups of version 1 or 2. Where it cannot work
-it says so and exits with 77.
+It needs root, debootstrap, and util-linux; the programs rabbitmq-server and redis-server; cgroups of version 1 or 2. Without these it
+prints the reason and exits with 77.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from trial import ROOT, debian, expect, free_port, poll, say, score, servers
 SKIPPED = 77
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# The folder becomes the root of a namespace of its own, with what systemd expects of a container: /proc, /sys, /dev, /run, a tree
-# of cgroups, and mounts that spread to the namespaces of services.
+# The folder becomes the root of a mount namespace with everything that systemd expects of a container: /proc, /sys, /dev, /run, a
+# cgroup tree, and shared mount propagation to the namespaces of services.
 CONTAINER = """
 set -e
 root=$1
@@ -83,10 +83,10 @@ class Machine:
                 state = self.run("systemctl is-system-running", check=False).strip()
                 if state in ("running", "degraded"):
                     return
-        sys.exit(f"unit-root: systemd does not come up: {state}")
+        sys.exit(f"unit-root: systemd does not start: {state}")
 
     def run(self, script: str, check: bool = True) -> str:
-        """Executes a script there, as root: its output."""
+        """Runs a script in the container as root. Returns its output."""
         command = ["nsenter", "-t", self.pid, "-m", "-p", "-u", "-i", "-C", "-r", "-w", "sh", "-ec", script]
         done = subprocess.run(command, env={"PATH": PATH, "HOME": "/root"}, text=True, check=False, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
@@ -124,8 +124,8 @@ def documented(after: str) -> str:
 
 
 def install(root: Path, programs: Path, models: Path) -> None:
-    """Does what the page says about a machine. The packages come first, since they need the network's names; the programs are not
-    those of target/dist, and the models are copied."""
+    """Prepares a machine as the page describes, with two differences: the programs come from `programs` instead of target/dist, and the
+    models are copied. The packages are installed before systemd starts, because apt needs the host's name resolution."""
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     packages = "systemd ffmpeg libstdc++6 ca-certificates"
     script = ('mount --bind /dev "$0/dev" && mount -t proc proc "$0/proc" && exec chroot "$0" sh -ec '
@@ -149,7 +149,7 @@ def prove(work: Path, root: Path, pictures: Path) -> None:
         commands = [line for line in documented("On each machine").splitlines() if not line.startswith(("apt-get", "faceline-models"))]
         machine.run("cd /root/source\n" + "\n".join(commands).replace("faceline{,-gateway,-worker,-models}", "faceline*")
                     + "\nsystemctl daemon-reload")
-        # What a program writes before its log is known, where a failed start shows it.
+        # Standard error goes to a file that `start` prints after a failure: it has the output before the log is set up.
         for unit in ("faceline", "faceline-gateway", "faceline-worker@"):
             machine.run(f"mkdir -p /etc/systemd/system/{unit}.service.d; printf '[Service]\\nStandardError=truncate:/run/{unit}.log\\n' "
                         f">/etc/systemd/system/{unit}.service.d/log.conf; systemctl daemon-reload")
@@ -159,10 +159,10 @@ def prove(work: Path, root: Path, pictures: Path) -> None:
         port = free_port()
         settings = f"FACELINE_HTTP__LISTEN=127.0.0.1:{port}\\nFACELINE_ADMIN__LISTEN=127.0.0.1:{free_port()}\\n"
         machine.run(f"printf '{settings}' >/etc/faceline/standalone.env")
-        # Ready means that videos can be decoded, too: the filter of system calls lets the worker confine ffmpeg.
+        # A worker is ready only once it can decode videos, so this also shows that SystemCallFilter lets it confine ffmpeg.
         machine.start("faceline.service")
         say(f"faceline.service: two pictures of one person score {score(port, key, pictures):.0f}")
-        confined(machine, "faceline.service")
+        check_confinement(machine, "faceline.service")
         machine.stop("faceline.service")
 
         machine.run("rm -f /etc/faceline/*.toml /etc/faceline/*.env")
@@ -174,7 +174,7 @@ def prove(work: Path, root: Path, pictures: Path) -> None:
         (secrets / "rabbitmq.conf").write_text("default_user = faceline\ndefault_pass = password\n")
         (secrets / "redis.conf").write_text("include /etc/redis/faceline.conf\nrequirepass password\n")
         text = re.search(r"<<END\n(.*?)\nEND\n", after, re.DOTALL)[1]
-        # The servers of the page, and a folder in place of the bucket.
+        # Local servers replace those of the page, and a folder replaces the bucket.
         for name, here in [("@rabbit.example", "@rabbitmq"), ("@redis.example", "@redis:6379"),
                            ("s3://faceline/objects", "file:///var/lib/faceline/objects")]:
             expect(name in text, f"the page does not name {name}")
@@ -190,7 +190,7 @@ def prove(work: Path, root: Path, pictures: Path) -> None:
         machine.start("faceline-gateway.service", "faceline-worker@1.service")
         say(f"gateway and worker: two pictures of one person score {score(port, key, pictures):.0f}")
         for unit in ("faceline-gateway.service", "faceline-worker@1.service"):
-            confined(machine, unit)
+            check_confinement(machine, unit)
             machine.stop(unit)
 
 
@@ -200,8 +200,8 @@ def api_key(shown: str) -> str:
     return found[1]
 
 
-def confined(machine: Machine, unit: str) -> None:
-    """It runs as the user, without capabilities, under a filter of system calls."""
+def check_confinement(machine: Machine, unit: str) -> None:
+    """Checks that a unit runs as its user, without capabilities, and with a seccomp filter."""
     status = machine.run(f"cat /proc/$(systemctl show -p MainPID --value {unit})/status")
     for line in (r"Uid:\t10001\t10001", r"CapEff:\t0+\n", r"CapBnd:\t0+\n", r"NoNewPrivs:\t1", r"Seccomp:\t2"):
         expect(re.search(line, status) is not None, f"{unit}: {line} is not in\n{status}")
