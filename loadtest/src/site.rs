@@ -97,9 +97,9 @@ impl Site {
         }
         let (mut programs, mut starts, mut address) = (Vec::new(), Vec::new(), None);
         for name in setup.programs(size.workers) {
-            let begun = Instant::now();
+            let started = Instant::now();
             let (program, listens) = start(name, &settings).await?;
-            starts.push((name, begun.elapsed().as_secs_f64()));
+            starts.push((name, started.elapsed().as_secs_f64()));
             programs.push((name, program));
             address = address.or(listens);
         }

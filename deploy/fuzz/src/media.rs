@@ -47,7 +47,7 @@ fn opened(sealed: &[u8], piece: usize) -> Option<Vec<u8>> {
         replay: REPLAY.into(),
         content_type: "video/webm".into(),
     };
-    let mut opener = MediaOpener::new(&media).expect("the cipher is there");
+    let mut opener = MediaOpener::new(&media).expect("the cipher is available");
     let mut plain = Vec::new();
     for piece in sealed.chunks(piece) {
         opener.open(piece, &mut plain).ok()?;
@@ -57,7 +57,7 @@ fn opened(sealed: &[u8], piece: usize) -> Option<Vec<u8>> {
 }
 
 fn sealed(plain: &[u8], piece: usize) -> Vec<u8> {
-    let mut sealer = MediaSealer::new(&SECRET, SESSION, REPLAY).expect("the cipher is there");
+    let mut sealer = MediaSealer::new(&SECRET, SESSION, REPLAY).expect("the cipher is available");
     let mut sealed = Vec::new();
     for piece in plain.chunks(piece) {
         sealer.seal(piece, &mut sealed).expect("a piece can be sealed");

@@ -89,7 +89,7 @@ fn decoded(body: &[u8], length: usize) -> Option<Form> {
             return form.ok();
         }
     }
-    panic!("the decoder waits for more than there is");
+    panic!("the decoder waits although it has the whole body");
 }
 
 fn seeds() -> Vec<Vec<u8>> {

@@ -41,7 +41,8 @@ where
     M::Action: Debug + PartialEq + Clone,
 {
     let checker = searched(model, HasDiscoveries::AnyOf([invariant].into()));
-    let path = checker.discovery(invariant).unwrap_or_else(|| panic!("{mutation:?} is not seen"));
+    let path =
+        checker.discovery(invariant).unwrap_or_else(|| panic!("{mutation:?} does not violate `{invariant}`"));
     println!("{mutation:?} violates `{invariant}`: {:?}", path.into_actions());
 }
 
@@ -68,7 +69,7 @@ fn wrong_programs_for_waiting_callers_are_seen() {
         (Mutation::AckBeforeResult, 1, lost),
         (Mutation::AckBeforeQuarantine, 1, lost),
         (Mutation::NoDeduplication, 1, "every caller is answered once at most"),
-        (Mutation::WrongCorrelation, 0, "nobody gets another's result"),
+        (Mutation::WrongCorrelation, 0, "no caller gets another's result"),
         (Mutation::NoRepublication, 1, lost),
         (Mutation::SilentDeadLetter, 0, lost),
         (Mutation::NoQuarantine, 0, "a job fails a bounded number of times"),

@@ -36,7 +36,7 @@ pub(crate) fn each<T: Clone + Send>(
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(path) = pictures.get(at) else { return Ok(found) };
             let result =
-                work(pipeline, path).with_context(|| format!("cannot look at {}", path.display()))?;
+                work(pipeline, path).with_context(|| format!("cannot process {}", path.display()))?;
             found.push((at, result));
             bar.inc(1);
         }

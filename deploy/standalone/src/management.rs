@@ -14,12 +14,12 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManagementError {
     /// The address is not a URL.
-    #[error("broker.management_url is no URL")]
+    #[error("broker.management_url is not a URL")]
     Url,
     /// The certificates of the authorities cannot be read.
     #[error("broker.tls.ca cannot be used: {0}")]
     Authorities(String),
-    /// The API does not answer, or not in its format. The message holds no password.
+    /// The API does not answer, or its answer has another format. The message holds no password.
     #[error("the management API does not answer: {0}")]
     Unreachable(#[from] reqwest::Error),
     /// The API refuses the request.

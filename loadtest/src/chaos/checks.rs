@@ -148,8 +148,8 @@ pub(super) async fn exported_usage(site: &Site) -> anyhow::Result<String> {
         .args(["usage", "export", "--records", "--format", "json", "--from", &from, "--to", &to])
         .output()
         .await?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "usage export: {said}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "usage export: {error}");
     Ok(String::from_utf8(output.stdout)?)
 }
 

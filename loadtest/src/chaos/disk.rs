@@ -29,8 +29,8 @@ impl SmallDisk {
             .arg(folder.path())
             .output()
             .context("mount")?;
-        let said = String::from_utf8_lossy(&mounted.stderr);
-        anyhow::ensure!(mounted.status.success(), "no file system can be mounted: {}", said.trim());
+        let error = String::from_utf8_lossy(&mounted.stderr);
+        anyhow::ensure!(mounted.status.success(), "cannot mount a tmpfs: {}", error.trim());
         Ok(Self { folder })
     }
 
@@ -42,7 +42,7 @@ impl SmallDisk {
     /// Fills it to the last byte.
     pub(super) fn fill(&self) -> anyhow::Result<()> {
         let written = fs::write(self.filler(), vec![0; MIB << 20]);
-        anyhow::ensure!(written.is_err(), "the file system has more room than it should");
+        anyhow::ensure!(written.is_err(), "the file system is larger than {MIB} MiB");
         Ok(())
     }
 

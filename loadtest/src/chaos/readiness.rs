@@ -46,12 +46,12 @@ impl ReadinessCheck {
     /// The program has not recovered before `until`.
     pub(super) async fn recovered(&self, until: Instant) -> anyhow::Result<()> {
         loop {
-            let said = match self.ask().await {
+            let reason = match self.ask().await {
                 Some(answer) if answer.misses_nothing() => return Ok(()),
                 Some(answer) => answer.text,
                 None => "no answer".to_owned(),
             };
-            anyhow::ensure!(Instant::now() < until, "{} has not recovered: {}", self.label, said.trim());
+            anyhow::ensure!(Instant::now() < until, "{} has not recovered: {}", self.label, reason.trim());
             sleep(POLL_INTERVAL).await;
         }
     }

@@ -52,7 +52,7 @@ impl Chaos {
 }
 
 /// Starts a site, puts load and faults on it, waits until it is quiet, and reports the outcome of every request. Calls
-/// `said` with lines of progress.
+/// `report` with lines of progress.
 ///
 /// # Errors
 /// The site does not start, or does not answer before the load begins. Later findings and failed checks are no errors
@@ -60,12 +60,12 @@ impl Chaos {
 ///
 /// # Panics
 /// A server does not start.
-pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Result<Report> {
-    let begun = Instant::now();
-    let tell = |text: String| said(&format!("{:7.1} s  {text}", begun.elapsed().as_secs_f64()));
+pub async fn run(chaos: &Chaos, report: impl Fn(&str) + Send + Sync) -> anyhow::Result<Report> {
+    let run_started = Instant::now();
+    let log = |text: String| report(&format!("{:7.1} s  {text}", run_started.elapsed().as_secs_f64()));
     let schedule = chaos.schedule();
     let site = Site::start(chaos.builds.clone(), &chaos.logs).await?;
-    tell("the site is ready".into());
+    log("the site is ready".into());
     let demo = Client::demo();
     let service = SentTo {
         url: site.urls[0].clone(),
@@ -84,27 +84,27 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
         ledger: Arc::new(Ledger::new(&run, deadline).with_spare_capacity()),
     };
 
-    tell("the load begins".into());
+    log("the load begins".into());
     let started = Instant::now();
     let load = driver.run(|_: &Sample, _| ());
-    let faults = faults(&site, &driver.ledger, &schedule, started, &tell);
+    let faults = faults(&site, &driver.ledger, &schedule, started, &log);
     let (measured, faults) = tokio::join!(load, faults);
     // From here on an error must not prevent the report: after an error, the findings of the oracle matter most.
     let mut errors = CheckErrors::default();
     let measured = errors.keep("load", ready(measured)).await.unwrap_or_default();
-    tell(format!("{} of {} requests are answered", measured.answered(), measured.samples.len()));
+    log(format!("{} of {} requests are answered", measured.answered(), measured.samples.len()));
     errors.keep("undoing the faults", Box::pin(heal_all(&site))).await;
 
     let settled = Box::pin(settle(&driver.ledger, &site.urls[0], Some(&callbacks), SETTLE_TIME));
     errors.keep("sessions, replays and callbacks", settled).await;
-    tell("sessions, replays and callbacks are settled".into());
+    log("sessions, replays and callbacks are settled".into());
     // A gateway updates the count of its rows only when it moves some, so rows that it deferred and then delivered may
     // not be counted yet.
     let until = (Instant::now() + USAGE_TIME).into();
     let usage = Box::pin(settle_usage(&driver.ledger, until, async || exported_usage(&site).await));
     errors.keep("usage records", usage).await;
     let probe_errors = errors.keep("probe", Box::pin(probe_gateways(&site, &driver))).await;
-    tell("usage records are settled, and the gateways are probed".into());
+    log("usage records are settled, and the gateways are probed".into());
     // This waits for a callback that must not come: one that was delivered, and whose record was lost. A gateway sends
     // it again when the lease of its row is over. No event shows that it will not do so, so the run waits for the whole
     // time in which it would.
@@ -136,18 +136,18 @@ async fn faults(
     ledger: &Ledger,
     schedule: &Schedule,
     started: Instant,
-    tell: &(impl Fn(String) + Sync),
+    log: &(impl Fn(String) + Sync),
 ) -> Vec<FaultRecord> {
     let faults = schedule.faults.iter().map(async |fault| {
         sleep_until((started + fault.at).into()).await;
-        tell(fault.to_string());
+        log(fault.to_string());
         let began = Instant::now();
         // `inject` panics if a server does not start again. The run continues, because its verdict matters most then.
         let injected = AssertUnwindSafe(inject(site, fault)).catch_unwind();
         let mut end = match timeout(FAULT_TIME, injected).await {
             Ok(Ok(end)) => end,
             Ok(Err(panic)) => Err(anyhow::anyhow!(panic_message(&*panic))),
-            Err(_) => Err(anyhow::anyhow!("it is not over after {FAULT_TIME:?}")),
+            Err(_) => Err(anyhow::anyhow!("not undone within {FAULT_TIME:?}")),
         };
         if matches!(end, Ok(Injected::Done)) {
             // A fault of another part may hold a program at this time. The wait includes that program, and delays no
@@ -162,7 +162,7 @@ async fn faults(
             ledger.deliveries_disturbed(began, Instant::now());
         }
         let name = fault.kind.name();
-        tell(match &end {
+        log(match &end {
             Ok(injected) => format!("{injected:?} after {recovered_after:.1?}: {name}"),
             Err(error) => format!("FAILED after {recovered_after:.1?}: {name}: {error:#}"),
         });

@@ -142,8 +142,8 @@ impl LoadCommand {
         let until = Instant::now() + Duration::from_secs(self.settle_seconds);
         settle_usage(ledger, until, async || {
             let output = Command::new("sh").args(["-c", command]).output().await?;
-            let said = String::from_utf8_lossy(&output.stderr);
-            anyhow::ensure!(output.status.success(), "{command}: {said}");
+            let error = String::from_utf8_lossy(&output.stderr);
+            anyhow::ensure!(output.status.success(), "{command}: {error}");
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         })
         .await

@@ -241,7 +241,7 @@ impl Flow {
             self.attempts.sent += 1;
             let client =
                 CaptureClient::new(&self.target(), caller.api_key()).with_timeout(self.ledger.deadline() * 2);
-            let begun = Instant::now();
+            let started = Instant::now();
             let end = match client.upload(session, &upload, Credential::ApiKey).await {
                 Ok(uploaded) => {
                     let answer = Answer {
@@ -252,7 +252,7 @@ impl Flow {
                         body: uploaded.body.into(),
                     };
                     let end = self.ledger.answered(attempt, &answer);
-                    self.note(&end, begun.elapsed());
+                    self.note(&end, started.elapsed());
                     (end, answer.retry_after)
                 }
                 Err(error) if error.downcast_ref().is_some_and(is_silence) => {
@@ -304,7 +304,7 @@ impl Flow {
             let url = self.target();
             let (attempt, request_id) = self.ledger.begin(obligation);
             self.attempts.sent += 1;
-            let begun = Instant::now();
+            let started = Instant::now();
             let response = build(&url).header("x-request-id", request_id).send().await;
             let mut status = None;
             let received = match response {
@@ -330,7 +330,7 @@ impl Flow {
                     (AttemptEnd::Broken(why), None, Some(PAUSE_AFTER_BREAK))
                 }
             };
-            self.note(&end, begun.elapsed());
+            self.note(&end, started.elapsed());
             if !self.waits(&end, wait).await {
                 return Fulfilled { end: sample_end(&end), answer };
             }

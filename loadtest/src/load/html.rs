@@ -44,8 +44,7 @@ impl LoadReport {
     }
 
     fn totals(&self, page: &mut String) -> std::fmt::Result {
-        let callers =
-            if self.obeys_retry_after { "come again after Retry-After" } else { "do not come again" };
+        let callers = if self.obeys_retry_after { "retry after Retry-After" } else { "do not retry" };
         let rows = [
             ("seed", self.seed.to_string()),
             ("seconds", format!("{:.1}", self.seconds)),

@@ -182,10 +182,10 @@ fn windows(samples: &[Sample], seconds: f64) -> Vec<Window> {
     let width = (seconds / MAX_WINDOWS).ceil().max(1.0);
     let count = (seconds / width).ceil().max(1.0) as usize;
     let place = |time: Duration| ((time.as_secs_f64() / width) as usize).min(count - 1);
-    let mut begun: Vec<Vec<&Sample>> = vec![Vec::new(); count];
+    let mut started: Vec<Vec<&Sample>> = vec![Vec::new(); count];
     let (mut done, mut refused) = (vec![0.0; count], vec![0.0; count]);
     for sample in samples {
-        begun[place(sample.at)].push(sample);
+        started[place(sample.at)].push(sample);
         let end = place(sample.at + sample.latency);
         let ends = match sample.end {
             SampleEnd::Answered => &mut done,
@@ -194,14 +194,14 @@ fn windows(samples: &[Sample], seconds: f64) -> Vec<Window> {
         };
         ends[end] += 1.0;
     }
-    let window = |(number, begun): (usize, Vec<&Sample>)| Window {
+    let window = |(number, started): (usize, Vec<&Sample>)| Window {
         at: number as f64 * width,
-        offered: begun.len() as f64 / width,
+        offered: started.len() as f64 / width,
         goodput: done[number] / width,
         refused: refused[number] / width,
-        latency: Percentiles::of(latencies(begun)),
+        latency: Percentiles::of(latencies(started)),
     };
-    begun.into_iter().enumerate().map(window).collect()
+    started.into_iter().enumerate().map(window).collect()
 }
 
 #[cfg(test)]

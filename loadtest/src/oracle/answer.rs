@@ -11,7 +11,7 @@ use serde_json::Value;
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// `Retry-After`, if it is there and a number of seconds.
+    /// `Retry-After`, if the answer has it as a number of seconds.
     pub retry_after: Option<Duration>,
     /// `Location`.
     pub location: Option<String>,

@@ -63,7 +63,8 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
             // A usage record of an attempt without an answer shows what became of it.
             let is_known = |attempt: &Attempt| {
                 let usage = book.usage.as_ref();
-                attempt.was_unanswered() && usage.is_some_and(|usage| usage.knows(&attempt.request_id))
+                attempt.was_unanswered()
+                    && usage.is_some_and(|usage| usage.has_record_of(&attempt.request_id))
             };
             if obligation.attempts.iter().any(is_known) {
                 verdict.settled += 1;

@@ -63,7 +63,7 @@ pub(super) struct UsageFindings {
 
 impl UsageFindings {
     /// Whether an attempt with this request id has a record.
-    pub(super) fn knows(&self, request_id: &str) -> bool {
+    pub(super) fn has_record_of(&self, request_id: &str) -> bool {
         self.requests.contains(request_id)
     }
 

@@ -281,7 +281,7 @@ fn compare_faces(path: &str, faces: &[Obligation], listed: &[Value], found: &mut
     for listed in listed {
         let name = listed["friendlyName"].as_str().unwrap_or_default();
         if !names.contains(name) {
-            found.findings.push((FindingKind::MixedUp, format!("{path}: nobody sent the face {name}")));
+            found.findings.push((FindingKind::MixedUp, format!("{path}: no caller sent the face {name}")));
         }
     }
 }

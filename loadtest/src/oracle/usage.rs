@@ -253,9 +253,9 @@ mod tests {
             ledger.answered(attempt, &Answer::new(201, &headers, Bytes::new()));
             let exports = AtomicUsize::new(0);
             let export = async || {
-                let is_there = exports.fetch_add(1, Ordering::Relaxed) >= exports_before;
+                let has_arrived = exports.fetch_add(1, Ordering::Relaxed) >= exports_before;
                 let record = format!(r#"{{"id":"a","request":"{request}","job":"j","status":201}}"#);
-                Ok(if is_there { record } else { String::new() })
+                Ok(if has_arrived { record } else { String::new() })
             };
             settle_usage(&ledger, Instant::now() + 5 * USAGE_PERIOD, export).await.unwrap();
             assert_eq!(ledger.verdict().lost, lost, "{exports:?} exports");

@@ -10,7 +10,7 @@ pub(super) type JobId = usize;
 enum PodState {
     Starting,
     Ready,
-    /// It finishes the jobs that it has begun.
+    /// It finishes the jobs that it has started.
     Draining,
     Gone,
 }
@@ -19,7 +19,7 @@ enum PodState {
 #[derive(Debug)]
 struct Pod {
     state: PodState,
-    /// Jobs that it has prefetched and not begun.
+    /// Jobs that it has prefetched and not started.
     prefetched: VecDeque<JobId>,
     /// Jobs that its threads work on.
     running: usize,
@@ -61,8 +61,8 @@ impl Fleet {
         }
     }
 
-    /// Removes a pod: one that is starting, else the youngest, as Kubernetes does it. Jobs that it has not begun go to
-    /// the end of the queue.
+    /// Removes a pod: one that is starting, else the youngest, as Kubernetes does it. Jobs that it has not started go
+    /// to the end of the queue.
     pub(super) fn remove(&mut self) {
         let with = |state| self.pods.iter().rposition(|pod| pod.state == state);
         let Some(pod) = with(PodState::Starting).or_else(|| with(PodState::Ready)) else { return };
@@ -93,8 +93,8 @@ impl Fleet {
         self.queue.len()
     }
 
-    /// The jobs that no pod has begun; the oldest is among the first of the queue and of the pods.
-    pub(super) fn not_begun(&self) -> impl Iterator<Item = JobId> {
+    /// The jobs that no pod has started; the oldest is among the first of the queue and of the pods.
+    pub(super) fn not_started(&self) -> impl Iterator<Item = JobId> {
         self.queue
             .front()
             .into_iter()
@@ -116,9 +116,9 @@ impl Fleet {
         }
     }
 
-    /// Delivers as many jobs as the pods may prefetch, and returns the jobs that are begun now, each with its pod.
+    /// Delivers as many jobs as the pods may prefetch, and returns the jobs that start now, each with its pod.
     pub(super) fn deliver(&mut self) -> Vec<(PodId, JobId)> {
-        let mut begun = Vec::new();
+        let mut started = Vec::new();
         let mut full = 0;
         while !self.queue.is_empty() && full < self.pods.len() {
             self.next = (self.next + 1) % self.pods.len();
@@ -134,10 +134,10 @@ impl Fleet {
             while pod.running < self.threads && pod.state == PodState::Ready {
                 let Some(job) = pod.prefetched.pop_front() else { break };
                 pod.running += 1;
-                begun.push((id, job));
+                started.push((id, job));
             }
         }
-        begun
+        started
     }
 }
 

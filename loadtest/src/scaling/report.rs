@@ -36,7 +36,7 @@ pub struct Sample {
     pub pods: u32,
     /// Pods that take jobs.
     pub ready: u32,
-    /// Age of the oldest job that no pod has begun, in seconds.
+    /// Age of the oldest job that no pod has started, in seconds.
     pub queue_age: f64,
     /// Attempts since the last sample.
     pub attempts: u64,

@@ -72,7 +72,7 @@ struct Job {
     gateway: usize,
     admitted: Option<ModelledJob>,
     published: f64,
-    begun: f64,
+    started: f64,
 }
 
 struct Simulation<'a> {
@@ -185,7 +185,7 @@ impl<'a> Simulation<'a> {
         if time > 0.0 && self.random.random::<f64>() < self.trace.rate(time) / max_rate {
             self.report.arrived += 1;
             let gateway = self.random.random_range(0..self.plant.gateways);
-            self.jobs.push(Job { attempts: 0, gateway, admitted: None, published: 0.0, begun: 0.0 });
+            self.jobs.push(Job { attempts: 0, gateway, admitted: None, published: 0.0, started: 0.0 });
             self.attempt(time, self.jobs.len() - 1);
         }
         let next = time - (1.0 - self.random.random::<f64>()).ln() / max_rate;
@@ -252,7 +252,7 @@ impl<'a> Simulation<'a> {
     fn deliver(&mut self, time: f64) {
         for (pod, id) in self.fleet.deliver() {
             let service = self.plant.service.at(self.random.random());
-            self.jobs[id].begun = time;
+            self.jobs[id].started = time;
             // A job whose caller has left is not worked on.
             let is_late = self.plant.settings.is_some() && self.jobs[id].admitted.is_none();
             let service = if is_late { 0.0 } else { service };
@@ -263,8 +263,8 @@ impl<'a> Simulation<'a> {
     fn done(&mut self, time: f64, pod: PodId, id: JobId) {
         self.fleet.done(pod);
         let job = &mut self.jobs[id];
-        let wait = job.begun - job.published;
-        let service = time - job.begun;
+        let wait = job.started - job.published;
+        let service = time - job.started;
         if self.plant.settings.is_some() {
             let Some(admitted) = job.admitted.take() else { return };
             let [now, waited, worked] = [time, wait, service].map(Duration::from_secs_f64);
@@ -311,7 +311,7 @@ impl<'a> Simulation<'a> {
     }
 
     fn take_sample(&mut self, time: f64) {
-        let oldest = self.fleet.not_begun().map(|id| self.jobs[id].published).fold(time, f64::min);
+        let oldest = self.fleet.not_started().map(|id| self.jobs[id].published).fold(time, f64::min);
         let sample = Sample {
             time,
             pods: self.fleet.count(),

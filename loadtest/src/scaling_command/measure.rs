@@ -90,9 +90,9 @@ async fn service(site: &Site, request: &Request) -> anyhow::Result<(Vec<f64>, cr
     let before = site.cpu_seconds()?;
     let mut millis = Vec::with_capacity(JOBS);
     for _ in 0..JOBS {
-        let begun = procfs::cpu_nanoseconds(worker)?;
+        let start = procfs::cpu_nanoseconds(worker)?;
         closed_loop::answer(request).await?;
-        millis.push((procfs::cpu_nanoseconds(worker)? - begun) as f64 / 1e6);
+        millis.push((procfs::cpu_nanoseconds(worker)? - start) as f64 / 1e6);
     }
     let others = ms_per_job(&before, &site.cpu_seconds()?, JOBS);
     millis.sort_by(f64::total_cmp);

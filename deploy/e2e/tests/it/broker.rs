@@ -104,18 +104,22 @@ async fn post(address: SocketAddr) -> UploadAnswer {
 struct Worker {
     services: SharedServices,
     permits: Arc<Semaphore>,
-    /// Has one permit for each job that was begun.
+    /// Has one permit for each job that the worker has started.
     taken: Arc<Semaphore>,
 }
 
 impl Worker {
-    /// Waits until the worker has begun a job.
-    async fn has_begun(&self) {
-        tokio::time::timeout(TIMEOUT, self.taken.acquire()).await.expect("no job comes").unwrap().forget();
+    /// Waits until the worker has started a job.
+    async fn wait_until_job_starts(&self) {
+        tokio::time::timeout(TIMEOUT, self.taken.acquire())
+            .await
+            .expect("the worker starts no job")
+            .unwrap()
+            .forget();
     }
 
     /// Waits until the worker's metrics have this line.
-    async fn shows(&self, line: &str) {
+    async fn wait_for_metric_line(&self, line: &str) {
         let mut poll = tokio::time::interval(Duration::from_millis(10));
         let shown = async {
             while !self.services.metrics.encode().lines().any(|shown| shown == line) {
@@ -124,7 +128,7 @@ impl Worker {
         };
         tokio::time::timeout(TIMEOUT, shown)
             .await
-            .unwrap_or_else(|_| panic!("the worker never shows {line}"));
+            .unwrap_or_else(|_| panic!("the worker's metrics never contain {line}"));
     }
 }
 
@@ -186,7 +190,7 @@ async fn an_alarm_of_the_broker_is_named_and_loses_no_result() {
     let mut gateway = site.gateway().await;
     let worker = site.worker();
     let running = gateway.posted();
-    worker.has_begun().await;
+    worker.wait_until_job_starts().await;
     gateway.process.metric_reaches(ACCEPTED, 1.0).await;
 
     broker.control(&["set_vm_memory_high_watermark", "0.0001"]).await;
@@ -204,7 +208,7 @@ async fn an_alarm_of_the_broker_is_named_and_loses_no_result() {
 
     // The worker now has a result that it cannot publish.
     worker.permits.add_permits(10);
-    worker.shows("faceline_broker_blocked 1").await;
+    worker.wait_for_metric_line("faceline_broker_blocked 1").await;
     assert!(!running.is_finished());
 
     broker.control(&["set_vm_memory_high_watermark", "0.8"]).await;
@@ -239,7 +243,7 @@ async fn settings_that_the_broker_refuses_are_said_once() {
     let broker = PooledRabbitMq::take().await;
     let proxy = CutProxy::start(broker.address()).await;
     let url = broker.url_at(proxy.address());
-    for (url, said) in [
+    for (url, remedy) in [
         (format!("{url}/nowhere"), "rabbitmqctl add_vhost"),
         (url.replace(":guest@", ":wrong@"), "correct user and password in broker.url"),
     ] {
@@ -250,7 +254,7 @@ async fn settings_that_the_broker_refuses_are_said_once() {
         let line =
             gateway.logged("the broker cannot be used until an operator changes this; retrying slowly").await;
         assert_eq!(line["level"], "ERROR", "{line}");
-        assert!(line["error"].as_str().unwrap().contains(said), "{line}");
+        assert!(line["error"].as_str().unwrap().contains(remedy), "{line}");
         // By this time, both connections have tried several times.
         let before = proxy.connections();
         let again = async {
@@ -258,15 +262,15 @@ async fn settings_that_the_broker_refuses_are_said_once() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(TIMEOUT, again).await.expect("it does not try again");
+        tokio::time::timeout(TIMEOUT, again).await.expect("the gateway does not reconnect");
         // A line about readiness may contain the reason, too.
-        let errors = lines_with(&gateway, said).into_iter().filter(|line| line["level"] == "ERROR");
+        let errors = lines_with(&gateway, remedy).into_iter().filter(|line| line["level"] == "ERROR");
         assert_eq!(errors.count(), 1, "{:#?}", gateway.log());
         assert_eq!(lines_with(&gateway, "Exponential"), Vec::<Value>::new());
         assert_eq!(lines_with(&gateway, "lapin"), Vec::<Value>::new());
         assert_eq!(lines_with(&gateway, "wrong"), Vec::<Value>::new());
         assert_eq!(gateway.metric(series).await, 0.0);
-        let label = if said.contains("vhost") { "virtual_host" } else { "credentials" };
+        let label = if remedy.contains("vhost") { "virtual_host" } else { "credentials" };
         gateway.metric_reaches(&format!("faceline_broker_problem{{reason=\"{label}\"}}"), 1.0).await;
         assert_eq!(gateway.metric("faceline_broker_connected").await, 0.0);
     }

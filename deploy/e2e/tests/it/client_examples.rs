@@ -31,13 +31,13 @@ fn examples() -> PathBuf {
 }
 
 /// Whether a program is installed. Prints a message if not.
-fn is_there(name: &str, argument: &str) -> bool {
+fn is_installed(name: &str, argument: &str) -> bool {
     let output = std::process::Command::new(name).arg(argument).output();
-    let is_there = output.is_ok_and(|output| output.status.success());
-    if !is_there {
+    let is_installed = output.is_ok_and(|output| output.status.success());
+    if !is_installed {
         println!("skipped: {name} is not installed, so the examples for it are not run");
     }
-    is_there
+    is_installed
 }
 
 fn commands(program: &str, files: [&str; 3]) -> [Vec<String>; 3] {
@@ -63,7 +63,7 @@ async fn languages(scratch: &Path) -> Vec<Language> {
             environment: Vec::new(),
         },
     ];
-    if is_there("javac", "-version") {
+    if is_installed("javac", "-version") {
         let folder = examples().join("java");
         let sources = ["Faceline", "OneToOne", "OneToFew", "Replay"].map(|name| format!("{name}.java"));
         let compiled = Command::new("javac")
@@ -83,7 +83,7 @@ async fn languages(scratch: &Path) -> Vec<Language> {
             environment: Vec::new(),
         });
     }
-    if is_there("go", "version") {
+    if is_installed("go", "version") {
         languages.push(Language {
             name: "go",
             commands: commands("go run", ["./one_to_one", "./one_to_few", "./replay"]),

@@ -145,7 +145,7 @@ struct Diagnosis {
 impl Diagnosis {
     /// Asserts that a check has a finding of this grade that contains `found`, and that its remedy contains `remedy`.
     #[track_caller]
-    fn names(&self, check: &str, grade: &str, found: &str, remedy: &str) {
+    fn assert_finding(&self, check: &str, grade: &str, found: &str, remedy: &str) {
         let contains = |finding: &Value, field: &str, part: &str| {
             finding[field].as_str().is_some_and(|text| text.contains(part))
         };
@@ -160,7 +160,7 @@ impl Diagnosis {
 
     /// Asserts that a check has findings and no fault.
     #[track_caller]
-    fn is_well(&self, check: &str) {
+    fn assert_no_fault(&self, check: &str) {
         let mut of_check = self.findings.iter().filter(|finding| finding["check"] == check).peekable();
         assert!(of_check.peek().is_some(), "{check} was not checked: {:#?}", self.findings);
         assert!(of_check.all(|finding| finding["grade"] == "ok"), "{check}: {:#?}", self.findings);
@@ -231,8 +231,8 @@ fn with_altered_model(installed: &Path, copy: &Path) {
 async fn it_finds_nothing_in_an_installation_that_is_well_and_names_each_planted_fault() {
     let installation = Installation::start().await;
     tokio::join!(
-        well(&installation),
-        away(&installation),
+        healthy(&installation),
+        unreachable(&installation),
         misconfigured(&installation),
         disagreeing(&installation),
         models(&installation),
@@ -241,7 +241,7 @@ async fn it_finds_nothing_in_an_installation_that_is_well_and_names_each_planted
     installation.services.broker.close().await;
 }
 
-async fn well(installation: &Installation) {
+async fn healthy(installation: &Installation) {
     let management = [("broker.management_url", installation.management.as_str())];
     let well = installation.doctor("standalone", &management, "").await;
     assert_eq!(well.code, Some(0), "{:#?}", well.findings);
@@ -267,7 +267,7 @@ async fn well(installation: &Installation) {
         "data_dir",
         "memory",
     ] {
-        well.is_well(check);
+        well.assert_no_fault(check);
     }
     let agreement = well.findings.iter().find(|finding| finding["check"] == "keys.agreement").unwrap();
     assert!(
@@ -278,7 +278,7 @@ async fn well(installation: &Installation) {
 }
 
 /// Silent servers, a key file that everybody may read, an expired certificate, too few file descriptors.
-async fn away(installation: &Installation) {
+async fn unreachable(installation: &Installation) {
     let (_broker, broker) = silent_server();
     let (_redis, redis) = silent_server();
     let keys = installation.path("readable.toml");
@@ -300,23 +300,33 @@ async fn away(installation: &Installation) {
         )
         .await;
     assert_eq!(found.code, Some(2));
-    found.names(
+    found.assert_finding(
         "broker",
         "problem",
         "does not answer within",
         "start the broker, or correct host and port in broker.url",
     );
-    found.names(
+    found.assert_finding(
         "store",
         "problem",
         "the session store does not answer",
         "start Redis or correct the address",
     );
-    found.names("blobs", "problem", "the blob store does not answer", "start Redis or correct the address");
-    found.names("keys", "problem", "readable.toml can be read or changed by others", "chmod 600");
-    found.names("http.tls", "problem", "expired.pem: a certificate has expired", "renew the certificate");
-    found.names("open_files", "warning", "takes 44 connections and not the 1000", "ulimit -Hn");
-    found.is_well("objects");
+    found.assert_finding(
+        "blobs",
+        "problem",
+        "the blob store does not answer",
+        "start Redis or correct the address",
+    );
+    found.assert_finding("keys", "problem", "readable.toml can be read or changed by others", "chmod 600");
+    found.assert_finding(
+        "http.tls",
+        "problem",
+        "expired.pem: a certificate has expired",
+        "renew the certificate",
+    );
+    found.assert_finding("open_files", "warning", "takes 44 connections and not the 1000", "ulimit -Hn");
+    found.assert_no_fault("objects");
     // Five seconds for the servers, and time to start a program on a busy machine.
     assert!(found.elapsed < Duration::from_secs(30), "{:?}", found.elapsed);
 }
@@ -353,20 +363,20 @@ async fn misconfigured(installation: &Installation) {
         ),
     );
     assert_eq!((refused.code, unfit.code), (Some(2), Some(2)));
-    refused.names("broker", "problem", "ACCESS_REFUSED", "correct user and password in broker.url");
-    refused.names("store", "problem", "is a replica", "name the master");
-    refused.names("objects", "problem", "/sys/kernel", "let this user write to it");
-    unfit.names("broker", "problem", "vhost nowhere not found", "rabbitmqctl add_vhost");
-    unfit.names(
+    refused.assert_finding("broker", "problem", "ACCESS_REFUSED", "correct user and password in broker.url");
+    refused.assert_finding("store", "problem", "is a replica", "name the master");
+    refused.assert_finding("objects", "problem", "/sys/kernel", "let this user write to it");
+    unfit.assert_finding("broker", "problem", "vhost nowhere not found", "rabbitmqctl add_vhost");
+    unfit.assert_finding(
         "store",
         "problem",
         "maxmemory-policy is `allkeys-lru`",
         "CONFIG SET maxmemory-policy noeviction",
     );
-    unfit.names("accounts.file", "problem", "keys.toml", "accounts.file");
+    unfit.assert_finding("accounts.file", "problem", "keys.toml", "accounts.file");
     assert_eq!(unknown.code, Some(64), "as every program ends with such a setting");
-    unknown.names("settings", "problem", "uri", "docs/settings.md");
-    unknown.names("settings", "warning", "FACELINE_HTTP_LISTEN is ignored", "rename the variable");
+    unknown.assert_finding("settings", "problem", "uri", "docs/settings.md");
+    unknown.assert_finding("settings", "warning", "FACELINE_HTTP_LISTEN is ignored", "rename the variable");
 }
 
 /// Queues with other arguments, other sealing keys than those of the running processes, and a clock that is wrong.
@@ -379,26 +389,26 @@ async fn disagreeing(installation: &Installation) {
     let changes = [("broker.max_length", "7"), ("keys.file", keys.to_str().unwrap()), ("store.url", &store)];
     let found = installation.doctor("gateway", &changes, "").await;
     assert_eq!(found.code, Some(2));
-    found.names(
+    found.assert_finding(
         "broker.queues",
         "problem",
         "inequivalent arg 'x-max-length'",
         "set broker.max_length and the like back",
     );
-    found.names(
+    found.assert_finding(
         "keys.agreement",
         "problem",
         "a running worker seals with the key",
         "same key file (keys.file",
     );
-    found.names(
+    found.assert_finding(
         "keys.agreement",
         "problem",
         "a running gateway seals with the key",
         "same key file (keys.file",
     );
-    found.names("clock", "problem", "ahead of that of Redis", "synchronise the clocks");
-    found.is_well("store");
+    found.assert_finding("clock", "problem", "ahead of that of Redis", "synchronise the clocks");
+    found.assert_no_fault("store");
     // The request has no effect on its receivers: neither counts the doctor as a peer.
     assert!(installation.agreements.iter().all(KeyAgreement::holds));
 }
@@ -414,9 +424,14 @@ async fn models(installation: &Installation) {
         installation.doctor("worker", &uncalibrated, ""),
     );
     assert_eq!((altered.code, uncalibrated.code), (Some(2), Some(2)));
-    altered.names("models", "problem", "face-detector/1/model.onnx was altered", "faceline-models fetch");
-    altered.names("videos", "problem", "there is no program /nowhere/ffmpeg", "install ffmpeg 5.1");
-    uncalibrated.names(
+    altered.assert_finding(
+        "models",
+        "problem",
+        "face-detector/1/model.onnx was altered",
+        "faceline-models fetch",
+    );
+    altered.assert_finding("videos", "problem", "there is no program /nowhere/ffmpeg", "install ffmpeg 5.1");
+    uncalibrated.assert_finding(
         "models",
         "problem",
         "nowhere.toml does not exist",
@@ -458,5 +473,7 @@ async fn listed(installation: &Installation) {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), known).await.expect("the management API knows no more");
+    tokio::time::timeout(Duration::from_secs(60), known)
+        .await
+        .expect("the management API does not update its counts");
 }

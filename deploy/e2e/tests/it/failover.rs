@@ -149,7 +149,7 @@ async fn assert_nothing_lost(caller: &Caller, answers: &[Answer], bound: Instant
 
 fn assert_refused(answer: &Answer) {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(answer.retry_after.is_some(), "a refusal does not say when to come again");
+    assert!(answer.retry_after.is_some(), "a refusal has no Retry-After");
     assert!(answer.took < QUICK, "a refusal took {:?}", answer.took);
 }
 
@@ -161,15 +161,15 @@ async fn readyz(process: &mut Process) -> (u16, String) {
 
 /// Waits until `/readyz` answers with this status, and with a text that begins with `start` and contains `reason`.
 pub(crate) async fn readyz_says(process: &mut Process, status: u16, start: &str, reason: &str) {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
-        let said = readyz(process).await;
-        if said.0 == status && said.1.starts_with(start) && said.1.contains(reason) {
+        let answer = readyz(process).await;
+        if answer.0 == status && answer.1.starts_with(start) && answer.1.contains(reason) {
             return;
         }
         assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "{said:?} instead of {status} {start:?} {reason:?}"
+            started.elapsed() < Duration::from_secs(30),
+            "{answer:?} instead of {status} {start:?} {reason:?}"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -296,8 +296,8 @@ async fn an_instance_is_degraded_while_a_shared_service_is_unreachable_or_fails_
             assert_refused(&caller.get("/bioserver-app/v2/capabilities").await);
         }
         // The public listener gives callers no reasons; the operators' listener does.
-        let told = reqwest::get(format!("{}/readyz", caller.url)).await.unwrap().text().await.unwrap();
-        assert_eq!(told, "ok\ndegraded: gateway_blobs, gateway_store\n");
+        let body = reqwest::get(format!("{}/readyz", caller.url)).await.unwrap().text().await.unwrap();
+        assert_eq!(body, "ok\ndegraded: gateway_blobs, gateway_store\n");
         assert_eq!(
             gateway.metric(r#"faceline_condition{condition="gateway_store",state="degraded"}"#).await,
             1.0

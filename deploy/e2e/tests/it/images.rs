@@ -462,7 +462,7 @@ async fn a_service_manager_and_a_health_check_learn_when_a_program_is_ready_and_
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    let told = async || {
+    let next_notification = async || {
         let mut message = [0; 64];
         let length = tokio::time::timeout(TIMEOUT, socket.recv(&mut message)).await.unwrap().unwrap();
         String::from_utf8_lossy(&message[..length]).trim().to_owned()
@@ -483,12 +483,12 @@ async fn a_service_manager_and_a_health_check_learn_when_a_program_is_ready_and_
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     assert_eq!(probe(&["--alive"]).0, Some(0));
-    assert_eq!(told().await, "READY=1");
+    assert_eq!(next_notification().await, "READY=1");
     assert_eq!(probe(&[]).0, Some(0));
     // ONNX Runtime must not store telemetry, which it would send to its vendor.
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "the program writes into the home folder");
     faceline.signal_termination().await;
-    assert_eq!(told().await, "STOPPING=1");
+    assert_eq!(next_notification().await, "STOPPING=1");
     let (code, log) = faceline.ended().await;
     assert_eq!(code, Some(0), "{log}");
     let (code, shown) = probe(&[]);

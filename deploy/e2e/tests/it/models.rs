@@ -188,7 +188,7 @@ async fn a_list_of_ages_that_is_none_is_said_in_words() {
         (Some("path,years\n"), "index.csv, line 1: there is no column `age`"),
         (Some("path,age\nobama.jpg,old\n"), "index.csv, line 2: `old` is not an age"),
         (Some("path,age\n"), "names no pictures"),
-        (Some("path,age\ngone.jpg,3\n"), "cannot look at ./gone.jpg"),
+        (Some("path,age\ngone.jpg,3\n"), "cannot process ./gone.jpg"),
         (Some("path,age\ncoffee.png,3\n"), "no face was found"),
     ];
     for (index, message) in cases {

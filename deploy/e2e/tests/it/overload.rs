@@ -361,10 +361,10 @@ async fn a_caller_who_leaves_takes_the_job_along() {
     }
     // The gateway has no more jobs in flight, while the worker still has some.
     let free = until(async || gateway.process.metric(IN_FLIGHT).await == 0.0);
-    tokio::time::timeout(TIMEOUT, free).await.expect("places are held for nobody");
+    tokio::time::timeout(TIMEOUT, free).await.expect("jobs stay in flight although their callers have left");
     assert_eq!(gateway.process.metric(IN_FLIGHT_BYTES).await, 0.0);
     let deleted = until(async || site.blobs().await == 0);
-    tokio::time::timeout(TIMEOUT, deleted).await.expect("blobs are kept for nobody");
+    tokio::time::timeout(TIMEOUT, deleted).await.expect("blobs remain although their callers have left");
 
     let cancelled = gateway.process.metric("faceline_gateway_cancelled_total").await;
     assert!(cancelled >= 5.0, "{cancelled} calls were cancelled");

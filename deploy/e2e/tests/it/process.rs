@@ -30,7 +30,7 @@ pub(crate) struct ServerRun(#[expect(dead_code, reason = "dropping it releases")
 impl ServerRun {
     /// Waits until fewer than [`SERVER_TESTS`] such tests run.
     pub(crate) async fn begin() -> Self {
-        Self(RUNNING.acquire().await.expect("nobody closes it"))
+        Self(RUNNING.acquire().await.expect("the semaphore is never closed"))
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct ExclusiveRun(
 impl ExclusiveRun {
     /// Waits until no other test with servers of its own runs.
     pub(crate) async fn begin() -> Self {
-        Self(RUNNING.acquire_many(SERVER_TESTS).await.expect("nobody closes it"))
+        Self(RUNNING.acquire_many(SERVER_TESTS).await.expect("the semaphore is never closed"))
     }
 }
 
@@ -90,7 +90,7 @@ impl Process {
     pub(crate) async fn logged_where(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         found(&mut self.log, wanted)
             .await
-            .unwrap_or_else(|| panic!("there is no such log line:\n{}", self.shown()))
+            .unwrap_or_else(|| panic!("no log line fulfils the condition:\n{}", self.shown()))
     }
 
     /// Waits for the first log line whose message contains `part`.
@@ -155,7 +155,7 @@ impl Process {
             }
         };
         if tokio::time::timeout(TIMEOUT, reached).await.is_err() {
-            panic!("{series} does not get there:\n{}", self.shown());
+            panic!("{series} does not reach the expected value:\n{}", self.shown());
         }
     }
 

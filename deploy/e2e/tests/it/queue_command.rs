@@ -68,7 +68,9 @@ async fn a_poison_job_is_shown_and_comes_back_once() {
                 poll.tick().await;
             }
         };
-        tokio::time::timeout(TIMEOUT, reached).await.expect("the queue does not get there");
+        tokio::time::timeout(TIMEOUT, reached)
+            .await
+            .expect("the queue does not reach the expected number of messages");
     };
 
     let stop = CancellationToken::new();

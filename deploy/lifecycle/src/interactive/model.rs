@@ -281,7 +281,7 @@ impl Model for Interactive {
             Property::always("every caller is answered once at most", |_, state: &State| {
                 !state.answered_twice
             }),
-            Property::always("nobody gets another's result", |_, state: &State| {
+            Property::always("no caller gets another's result", |_, state: &State| {
                 (0..).zip(&state.answers).all(|(job, answer)| match answer {
                     Some(Answer::Result(of) | Answer::Poison(of)) => *of == job,
                     Some(Answer::Expired | Answer::Disconnected) | None => true,

@@ -354,7 +354,7 @@ impl Model for Replay {
             }),
         ];
         if self.has_poison() {
-            let name = "poison is said so";
+            let name = "a poison job ends its replay as poison";
             properties
                 .push(Property::sometimes(name, |_, state: &State| state.ends[0] == Some(End::Poison(0))));
         }

@@ -160,7 +160,7 @@ async fn keys(inspection: &Inspection, subject: &Subject) -> Vec<Finding> {
     let count = |role| agreeing.iter().filter(|keys| keys.role == role).count();
     let mut findings: Vec<_> = others.iter().map(|other| different(other, &keys)).collect();
     if others.is_empty() && agreeing.is_empty() {
-        findings.push(nobody(inspection).await);
+        findings.push(without_announcements(inspection).await);
     } else if others.is_empty() {
         let (gateways, workers) = (count(Role::Gateway), count(Role::Worker));
         let found = format!("{gateways} running gateways and {workers} running workers have the same keys");
@@ -186,7 +186,7 @@ fn different(other: &AnnouncedKeys, keys: &Keys) -> Finding {
 }
 
 /// The finding if no process announces keys. If a queue has consumers, processes are running that do not answer.
-async fn nobody(inspection: &Inspection) -> Finding {
+async fn without_announcements(inspection: &Inspection) -> Finding {
     const CHECK: &str = "keys.agreement";
     let consumers = match inspection.queue(&Queue::Interactive).await {
         Ok(QueueState::Present(depth) | QueueState::Differs(depth, _)) => depth.consumers,
@@ -198,7 +198,7 @@ async fn nobody(inspection: &Inspection) -> Finding {
     Finding::warning(
         CHECK,
         format!("{consumers} workers consume jobs, and none has announced its keys"),
-        "compare `faceline sealing list` on both machines; workers of an earlier release do not answer this question",
+        "compare `faceline sealing list` on both machines; workers of an earlier release do not announce their keys",
     )
 }
 

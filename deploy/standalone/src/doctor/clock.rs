@@ -14,10 +14,10 @@ use super::finding::Finding;
 use super::subject::Subject;
 use crate::management::{self, Management};
 
-/// Allowed difference. Clocks that NTP synchronises differ far less.
-const USUAL: Duration = Duration::from_secs(1);
+/// Largest difference without a warning. Clocks that NTP synchronises differ far less.
+const MAX_USUAL: Duration = Duration::from_secs(1);
 /// Resolution of the header `Date`, which has whole seconds.
-const OF_DATE: Duration = Duration::from_secs(1);
+const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 /// Time limit for a server's answer.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -46,13 +46,13 @@ fn judge(reading: &Reading) -> Finding {
     let apart = apart.saturating_sub(*error);
     let found = format!("this machine's clock is {:.1} s {word} that of {server}", apart.as_secs_f32());
     let remedy = format!(
-        "synchronise the clocks of all machines (chrony, systemd-timesyncd): beyond {} s workers drop jobs as expired, or do them after their \
-         time, and tokens and certificates are refused",
+        "synchronise the clocks of all machines (chrony, systemd-timesyncd): beyond {} s workers refuse jobs before their deadline or run them \
+         after it, and valid tokens and certificates may be refused",
         CLOCK_TOLERANCE.as_secs()
     );
     if apart > CLOCK_TOLERANCE {
         Finding::problem(CHECK, found, remedy)
-    } else if apart > USUAL {
+    } else if apart > MAX_USUAL {
         Finding::warning(CHECK, found, remedy)
     } else {
         Finding::ok(CHECK, format!("this machine's clock agrees with that of {server}"))
@@ -77,7 +77,7 @@ async fn broker(subject: &Subject) -> Option<Reading> {
     let (asked, started) = (SystemTime::now(), Instant::now());
     let (_, time) = management.has_no_alarm().await.ok()?;
     let half = started.elapsed() / 2;
-    Some(Reading { server: "RabbitMQ", time: time?, here: asked + half, error: half + OF_DATE })
+    Some(Reading { server: "RabbitMQ", time: time?, here: asked + half, error: half + DATE_RESOLUTION })
 }
 
 /// Reads the clock of an S3 server. Each of its answers has the time, even the refusal of an unsigned request.
@@ -97,5 +97,5 @@ async fn objects(subject: &Subject) -> Option<Reading> {
     let response = client.head(address).send().await.ok()?;
     let half = started.elapsed() / 2;
     let time = management::date(&response)?;
-    Some(Reading { server: "the object store", time, here: asked + half, error: half + OF_DATE })
+    Some(Reading { server: "the object store", time, here: asked + half, error: half + DATE_RESOLUTION })
 }

@@ -75,7 +75,7 @@ fn of_file(CheckedFile { setting, path, state }: CheckedFile) -> Finding {
         FileState::Usable => Finding::ok(setting, format!("{path} can be used")),
         FileState::MadeAtStart => Finding::ok(setting, format!("{path} is made when the gateway starts")),
         FileState::Unusable(error) => {
-            Finding::error(setting, &error, &format!("mend the file, or name another one by {setting}"))
+            Finding::error(setting, &error, &format!("correct the file, or set {setting} to another one"))
         }
     }
 }

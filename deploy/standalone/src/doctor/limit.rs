@@ -16,8 +16,8 @@ pub(super) async fn limited(
     tokio::time::timeout(limit, check).await.unwrap_or_else(|_| {
         vec![Finding::problem(
             name,
-            format!("there is no answer within {} s", limit.as_secs()),
-            "see whether the server runs, whether the address in the settings is right, and whether a firewall or NetworkPolicy drops \
+            format!("no answer within {} s", limit.as_secs()),
+            "check whether the server runs, whether the address in the settings is right, and whether a firewall or NetworkPolicy drops \
              the connection",
         )]
     })

@@ -59,15 +59,15 @@ fn disk(subject: &Subject) -> Finding {
     let wanted = if subject.has_gateway() { subject.settings.usage.deferred_bytes } else { MIN_FREE_BYTES };
     let found = format!("{shown} has {} MiB free", free >> 20);
     if free < MIN_FREE_BYTES {
-        Finding::problem(CHECK, found, "free disk, or name a folder on another disk by data_dir")
+        Finding::problem(CHECK, found, "free disk space, or set data_dir to a folder on another disk")
     } else if free < wanted {
         Finding::warning(
             CHECK,
             format!(
-                "{found}, less than the {} MiB of usage.deferred_bytes: usage records may be lost while the store is away",
+                "{found}, less than the {} MiB of usage.deferred_bytes: usage records may be lost while the store is unavailable",
                 wanted >> 20
             ),
-            "free disk, or lower usage.deferred_bytes",
+            "free disk space, or lower usage.deferred_bytes",
         )
     } else {
         Finding::ok(CHECK, found)

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::error::QueueError;
 
-/// Number of letters that are shown without `--limit`.
+/// Default of `--limit`: the number of dead letters that `show` prints.
 const SHOWN: usize = 20;
 
 /// The arguments of `show`.
@@ -41,7 +41,7 @@ pub(crate) struct RequeueArguments {
     json: bool,
 }
 
-/// The result of a requeue for one letter.
+/// The result of a requeue for one dead letter.
 #[derive(Debug, Serialize)]
 struct Outcome {
     job: Option<JobId>,
@@ -60,7 +60,7 @@ pub(super) async fn show(
 ) -> Result<(), QueueError> {
     let taken = inspection.dead_letters(arguments.limit).await?;
     let letters = taken.letters().to_vec();
-    // The letters go back before the output, because writing may block on a pipe that nobody reads.
+    // Returns the letters before the output, because writing may block on a pipe whose reader has stopped.
     taken.give_back().await?;
     if arguments.json {
         serde_json::to_writer_pretty(&mut *out, &letters)?;

@@ -174,11 +174,11 @@ async fn a_client_in_python_is_answered_as_the_text_says() {
     assert_eq!(errors(unchecked), [""; 0], "{unchecked}");
     let other = next();
     assert_eq!((level(other).as_str(), errors(other)), ("NOT_RECOGNIZED", Vec::new()), "{other}");
-    let nobody = next();
+    let without_face = next();
     assert_eq!(
-        (level(nobody).as_str(), errors(nobody)),
+        (level(without_face).as_str(), errors(without_face)),
         ("NOT_RECOGNIZED", vec!["FaceNotFound"]),
-        "{nobody}"
+        "{without_face}"
     );
 
     for expected in [

@@ -95,7 +95,7 @@ fn attacks() -> Vec<(&'static str, Vec<u8>)> {
             ]
             .concat(),
         ),
-        ("data for nobody", [settings.clone(), frame(DATA, 0, 7, &[0; 100])].concat()),
+        ("data for a stream that is not open", [settings.clone(), frame(DATA, 0, 7, &[0; 100])].concat()),
         (
             "a frame of 16 MB",
             [settings.clone(), b"\xff\xff\xff\x00\x00\x00\x00\x00\x01".to_vec(), vec![0; 1 << 20]].concat(),
@@ -115,7 +115,7 @@ async fn hostile_http_2_ends() {
     let attacks = attacks();
     let target = service.target;
     let all = join_all(attacks.iter().map(|(name, bytes)| attack(target, name, bytes)));
-    let pings = pings_for_ever(target);
+    let pings = endless_pings(target);
     let served = async {
         for _ in 0..20 {
             service.assert_serves("HTTP/2").await;
@@ -144,7 +144,7 @@ async fn attack(target: ServerAddress, name: &str, bytes: &[u8]) {
 }
 
 /// A caller that sends one request, and then pings without end.
-async fn pings_for_ever(target: ServerAddress) {
+async fn endless_pings(target: ServerAddress) {
     let (mut reader, mut writer) = target.connect().await.into_split();
     let pings = async {
         let mut every = interval(Duration::from_millis(100));

@@ -38,7 +38,7 @@ pub(super) enum Fault {
     /// A receiver of callbacks answers with 500 until the session ends.
     FailingReceiver,
     /// The folder of objects is missing.
-    ObjectsAway,
+    ObjectsUnavailable,
     /// The worker hangs with its jobs, and does not answer Prometheus.
     HungWorker,
     /// The worker is killed.
@@ -62,8 +62,8 @@ pub(super) enum Fault {
 use Fault::{
     BrokenResults, BrokenVideos, BrokerAlarm, ExpiringKeys, FailingReceiver, FastClock, HungWorker,
     IntrusiveCaller, KilledWorker, LargeBodies, Load, ManyConnections, NewerJobs, NoDecoder, NoGateway,
-    NoRabbitmq, NoRedis, NoWorker, ObjectsAway, OtherKeys, OtherModels, OtherPeople, OtherVersion, Overload,
-    SlowUpload, SpoiledFiles, WrongPassword,
+    NoRabbitmq, NoRedis, NoWorker, ObjectsUnavailable, OtherKeys, OtherModels, OtherPeople, OtherVersion,
+    Overload, SlowUpload, SpoiledFiles, WrongPassword,
 };
 
 /// The alerts by fault, without the prefix `Faceline`. Their expressions hold under the fault and not without it.
@@ -85,7 +85,7 @@ pub(super) const ALERTS: &[(Fault, &[&str])] = &[
     (OtherPeople, &["DistributionDrifts"]),
     (BrokenVideos, &["ReplaysFail"]),
     (FailingReceiver, &["CallbacksDead"]),
-    (ObjectsAway, &["ObjectsUnavailable", "OutboxStuck"]),
+    (ObjectsUnavailable, &["ObjectsUnavailable", "OutboxStuck"]),
     (
         HungWorker,
         &[
@@ -185,9 +185,9 @@ pub(super) static CHANGES: &[Row] = &[
     ("faceline_gateway_retry_reservations_total", Overload, Rises),
     ("faceline_http_connections", ManyConnections, Rises),
     ("faceline_outbox_rows{lane=~\"callbacks", FailingReceiver, Rises),
-    ("faceline_outbox_rows", ObjectsAway, Rises),
+    ("faceline_outbox_rows", ObjectsUnavailable, Rises),
     ("faceline_usage_deferred_records", NoRedis, Rises),
-    ("faceline_usage_rows", ObjectsAway, Rises),
+    ("faceline_usage_rows", ObjectsUnavailable, Rises),
     ("faceline_usage_records_total", NoRedis, Rises),
     ("faceline_certificate_expiry_timestamp_seconds", ExpiringKeys, Falls),
     ("rabbitmq_process_resident_memory_bytes", Load, Moves),

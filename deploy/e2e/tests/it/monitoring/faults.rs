@@ -98,7 +98,7 @@ pub(super) async fn break_everything(
     watch.during(Fault::WrongPassword, password, async || ()).await;
     watch.during(Fault::NoRabbitmq, site.broker.kill9(), async || ask(&url).await).await;
     let old = prometheus.without_numbers(&["absent(faceline_queue_ready)".to_owned()]).await;
-    assert!(old.is_empty(), "a gateway goes on showing the last numbers of a broker that is away");
+    assert!(old.is_empty(), "a gateway still reports the last counts of a broker that is unavailable");
     let gateways = async {
         tokio::join!(site.gateway.kill(), site.second.kill(), site.narrow.kill());
     };
@@ -331,12 +331,12 @@ async fn other_keys(site: &Site, watch: &Watch<'_>) {
 /// Replaces the folder of objects with a link to itself, so the pictures of ended sessions cannot be deleted.
 async fn objects_unreachable(site: &Site, watch: &Watch<'_>, url: &str) {
     let client = Client::new();
-    let (objects, away) = (site.path("objects"), site.path("objects-away"));
+    let (objects, renamed) = (site.path("objects"), site.path("objects-renamed"));
     let end_sessions = async {
         let session = json!({"imageStorageEnabled": true});
         let created = stream::iter(0..SESSIONS).map(|_| create_session(&client, url, &session));
         let sessions: Vec<_> = created.buffer_unordered(CALLERS).collect().await;
-        std::fs::rename(&objects, &away).unwrap();
+        std::fs::rename(&objects, &renamed).unwrap();
         std::os::unix::fs::symlink(&objects, &objects).unwrap();
         let sessions = stream::iter(sessions.into_iter().map(|session| session.expect("a session")));
         let client = &client;
@@ -344,9 +344,9 @@ async fn objects_unreachable(site: &Site, watch: &Watch<'_>, url: &str) {
         sessions.for_each_concurrent(CALLERS, delete).await;
     };
     let nonsense = async || drop(join_all((0..3).map(|_| ask_nonsense(url))).await);
-    watch.during(Fault::ObjectsAway, end_sessions, nonsense).await;
+    watch.during(Fault::ObjectsUnavailable, end_sessions, nonsense).await;
     std::fs::remove_file(&objects).unwrap();
-    std::fs::rename(&away, &objects).unwrap();
+    std::fs::rename(&renamed, &objects).unwrap();
 }
 
 /// The worker hangs. Its jobs miss their deadline, and then enough jobs wait to fill the queue.

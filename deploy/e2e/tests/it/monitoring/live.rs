@@ -38,7 +38,7 @@ async fn assert_metrics_of_the_runbook_exist(prometheus: &Prometheus, rules: &[R
     let recorded = rules.iter().map(|rule| rule.name.clone());
     let known: BTreeSet<_> = known.into_iter().chain(recorded).collect();
     let unknown: Vec<_> = metrics_of_the_runbook().into_iter().filter(|name| !known.contains(name)).collect();
-    assert!(unknown.is_empty(), "the runbook names metrics that nobody has: {unknown:?}");
+    assert!(unknown.is_empty(), "the runbook names metrics that no program has: {unknown:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,13 +24,13 @@ pub(super) async fn mixed_load(url: &str) {
     caller.score("obama.jpg", "obama2.jpg").await;
     assert!(caller.face(b"no picture".to_vec()).await.0.is_client_error());
     let face_liveness = client.post(format!("{url}/api/v1/face/liveness")).basic_auth("demo", Some("demo"));
-    let nobody = format!("{url}/bioserver-app/v2/bio-sessions/{}", Uuid::new_v4());
+    let unknown_session = format!("{url}/bioserver-app/v2/bio-sessions/{}", Uuid::new_v4());
     let requests = [
         face_liveness.json(&json!({"faceImageBase": STANDARD.encode_to_string(&picture)})),
         liveness(&client, url, &picture),
         liveness(&client, url, &without_face()),
         photo_verify(&client, url, "obama.jpg", "obama2.jpg"),
-        client.get(nobody).header("apikey", "demo"),
+        client.get(unknown_session).header("apikey", "demo"),
     ];
     for request in requests {
         let status = request.send().await.unwrap().status();

@@ -74,21 +74,21 @@ async fn conformance_of_the_service_to_its_description() {
     let settings = [("data_dir", folder.path().to_str().unwrap()), accounts, failures];
     let mut faceline = Process::start("faceline", &settings).await;
     // No program listens on port 1.
-    let away = [
+    let isolated = [
         ("data_dir", elsewhere.path().to_str().unwrap()),
         ("broker.url", "amqp://127.0.0.1:1"),
         ("store.url", "redis://127.0.0.1:1"),
         accounts,
         failures,
     ];
-    let mut away = Process::spawn("faceline-gateway", &away);
+    let mut isolated = Process::spawn("faceline-gateway", &isolated);
     let cases = std::env::var("CASES").unwrap_or_else(|_| CASES.to_owned());
     // In `make test` the cases are the same each time, which makes failures reproducible.
     let seed = if cases == CASES { 1 } else { std::process::id() };
     let mut command = Command::new("python3");
     let modules = std::env::join_paths([tool("schemathesis"), tool("jwcrypto"), VECTORS.into()]).unwrap();
     command.env("PYTHONPATH", modules).env("PYTHONDONTWRITEBYTECODE", "1").arg(CONFORMANCE);
-    command.args([&faceline.url().await, &away.url().await, &cases, &seed.to_string()]);
+    command.args([&faceline.url().await, &isolated.url().await, &cases, &seed.to_string()]);
     command.args(PICTURES.map(picture)).kill_on_drop(true).current_dir(folder.path());
     let output = if cases == CASES {
         command.output().await.unwrap()

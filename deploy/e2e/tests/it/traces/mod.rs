@@ -57,7 +57,7 @@ fn named<'s>(spans: &'s [Received], name: &str) -> &'s Received {
 /// Asserts that the spans form one tree below the caller's span, and that a child begins within its parent.
 fn assert_one_tree(spans: &[Received], root: &str) {
     let by_id: BTreeMap<_, _> = spans.iter().map(|received| (received.id(), received)).collect();
-    assert_eq!(by_id.len(), spans.len(), "an id is there twice");
+    assert_eq!(by_id.len(), spans.len(), "two spans have the same id");
     for received in spans {
         let span = &received.span;
         assert!(span.start_time_unix_nano <= span.end_time_unix_nano, "{span:?}");
@@ -336,7 +336,7 @@ async fn an_unreachable_collector_costs_no_request_and_little_time_at_the_end() 
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}: {log}", began.elapsed());
     }
     assert!(silent.accept().await.is_ok(), "spans were offered");
-    let nobody = tokio::time::timeout(Duration::from_millis(10), unused.accept()).await;
-    assert!(nobody.is_err(), "traces are off by default");
+    let connection = tokio::time::timeout(Duration::from_millis(10), unused.accept()).await;
+    assert!(connection.is_err(), "traces are off by default");
     assert!(off.count_logged("traces are exported") == 0);
 }
