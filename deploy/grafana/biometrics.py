@@ -3,7 +3,7 @@
 from panels import MODEL, OPERATION, board, cells, labels, lines
 
 VERDICTS = 'operation=~"$operation"'
-# Of workers that use one of the models.
+# Restricts a query to the workers that use the selected model.
 OF_MODEL = 'and on (job, instance) faceline_model_info{name=~"$model"}'
 
 
@@ -32,7 +32,7 @@ def biometrics():
     return board(
         "biometrics",
         "biometrics",
-        "What the models say: verdicts by reason, distributions of quality, score and liveness, drift.",
+        "Results of the models: verdicts by reason, distributions of quality, score and liveness, drift.",
         [OPERATION, MODEL],
         [
             (
@@ -71,7 +71,7 @@ def biometrics():
                           *((above(SCORE, 'kind="match"', bound), f"above {bound} (FAR {rate})")
                             for bound, rate in (("2500", "1 %"), ("3000", "0.1 %"), ("4000", "0.001 %"))), top=1),
                     cells("Liveness of clips", "none", "Of videos.", histogram(LIVENESS, 'media="clip"')),
-                    lines("Findings", "ops", "Why pictures could not be judged, or only with doubt.",
+                    lines("Findings", "ops", "Failed checks of pictures, which prevent a judgement or make it doubtful.",
                           (f"sum by (finding) (rate(faceline_worker_findings_total[$__rate_interval]) {OF_MODEL})", "{{finding}}"),
                           width=24),
                 ],
@@ -85,7 +85,7 @@ def biometrics():
                           ("faceline:distribution:ks_bound", "{{distribution}} {{kind}}{{media}}: by chance up to"), width=12),
                     labels("Models in use", "By worker and role.",
                            'faceline_model_info{name=~"$model"}'),
-                    lines("Thresholds of liveness by calibration", "none", "One line a level, or workers differ.",
+                    lines("Thresholds of liveness by calibration", "none", "One line per level; several lines of a level mean that workers have different calibrations.",
                           ("min by (calibration, profile, level) (faceline_worker_liveness_threshold_llr)",
                            "{{calibration}} {{profile}} {{level}}"), width=12),
                     lines("Builds", "short", "Instances by program and version.",

@@ -31,17 +31,17 @@ def callers():
     return board(
         "callers",
         "callers",
-        "What callers get: objectives, and requests, errors and durations by operation and client.",
+        "For callers: objectives, and requests, errors and durations by operation and client.",
         [CLIENT, OPERATION],
         [
             (
                 "Objectives",
                 [
                     number("Error budget left: availability", "percentunit",
-                           "Of what may fail in three days at the objective, the share that is left.",
+                           "Remaining share of the requests that may fail in three days under the objective.",
                            budget("failed", "availability"), *BUDGET),
                     number("Error budget left: latency", "percentunit",
-                           "Of what may take more than 2.5 s in three days, the share that is left.",
+                           "Remaining share of the answers that may take more than 2.5 s in three days under the objective.",
                            budget("slow", "latency"), *BUDGET),
                     lines("Burn rate: availability", "none",
                           "1 uses up the budget exactly. Alerts: 14.4 over an hour, 6 over six hours, 3 over a day, 1 over three.",
@@ -86,7 +86,7 @@ def callers():
                     lines("Duration by client, 95th percentile", "s", "All operations of a client together.",
                           (quantile(0.95, "faceline_client_request_seconds", 'client=~"$client"', "client"), "{{client}}")),
                     lines("Largest share of a bound that a client uses", "percentunit",
-                          "What one client keeps, against what it may keep. From 0.9 on there is an alert, and the log names the client.",
+                          "Of its bounds on sessions, faces and bytes. FacelineClientNearBound fires above 0.9; the gateway's log names the client.",
                           ("max by (bound) (faceline_client_bound_used_ratio)", "{{bound}}"), top=1),
                     lines("Refusals by cause", "reqps",
                           "Load: wait, in_flight, bytes, queue_full, no_worker, deadline_queued. Outages: broker_…, store_…. "

@@ -30,7 +30,7 @@ def replays():
                           counted("faceline_replay_uploads_total", "outcome", "{{outcome}}"), stacked=True),
                     lines("Uploads in progress", "short", "Of all gateways.",
                           ("sum(faceline_replay_uploads_in_progress)", "uploads")),
-                    lines("Bytes of media", "Bps", "That uploads brought.",
+                    lines("Bytes of media", "Bps", "Received by uploads.",
                           (f"sum(rate(faceline_replay_upload_bytes_total{RATE}))", "media")),
                 ],
             ),
@@ -39,7 +39,7 @@ def replays():
                 [
                     lines("Replays that ended, by status", "ops", "error ones have no judgement; timeout ones no upload.",
                           counted("faceline_replays_ended_total", "status", "{{status}}"), stacked=True),
-                    lines("Replays that ended, by reason", "ops", "Why they are spoofs, failed or in error.",
+                    lines("Replays that ended, by reason", "ops", "The reason for the statuses SPOOF, FAILED and ERROR.",
                           counted("faceline_replays_ended_total", "status, reason", "{{status}}: {{reason}}")),
                     lines("Time from upload to end", "s", "replay.deadline is two minutes.", *seconds("faceline_replay_seconds")),
                     lines("Replays that wait", "short", "In the queue, and with workers.",
@@ -57,7 +57,7 @@ def replays():
             (
                 "Callbacks",
                 [
-                    lines("Attempts by outcome", "ops", "All but delivered are tried again.",
+                    lines("Attempts by outcome", "ops", "Gateways retry a callback until an attempt is delivered or they give it up.",
                           counted("faceline_callbacks_total", "outcome", "{{outcome}}"), stacked=True),
                     lines("Duration of an attempt", "s", "The receiver's time, mostly.", *seconds("faceline_callback_seconds")),
                     lines("Callbacks that wait, and dead ones", "short", "Rows of the outbox.",

@@ -1,7 +1,7 @@
 // The capture page: the actions of each state of the state machine.
 
 import { cameraOf, look, warmUp } from './camera.js';
-import { SERVICE, demoBestImage, demoSession, entry, hasDemonstration, leave, somebodyWaits } from './entry.js';
+import { SERVICE, demoBestImage, demoSession, entry, hasDemonstration, leave, hasReceiver } from './entry.js';
 import { guide } from './guide.js';
 import { machine } from './machine.js';
 import { problemView, resultView } from './outcome.js';
@@ -35,13 +35,13 @@ const isDemonstration = !source.embedded;
 const video = $('video');
 let sdk;
 let camera;
-/** The SDK's capture of the session. It is used again until a recording of it was accepted. */
+/** The SDK's capture of the session. It is reused until the service has accepted a recording. */
 let capture;
 let recording;
 let result;
 let bestImage;
 let problem;
-/** Aborted when the present state is left. */
+/** Aborted when the page leaves the current state. */
 let leaving = new AbortController();
 let forceTimer;
 
@@ -66,7 +66,7 @@ function show(state) {
   for (const section of document.querySelectorAll('[data-screen]')) section.hidden = section.dataset.screen !== screen;
 }
 
-/** Runs `work` for the present state; a failure leads to `problem`, unless the state was left meanwhile. */
+/** Runs `work` for the current state. An error leads to the state `problem`, unless the page has left the state. */
 async function during(work) {
   const { signal } = leaving;
   try {
@@ -80,22 +80,22 @@ async function during(work) {
 
 const mode = () => capture?.parameters.type ?? document.querySelector('[name="mode"]:checked').value;
 
-/** Begins the SDK's capture for a session, and shows its events. */
+/** Creates the SDK's capture for a session, and shows its events. */
 async function connect({ session, captureToken, parameters }) {
-  const begun = await sdk.init({ baseUrl: SERVICE, session, captureToken, parameters });
-  begun.addEventListener('hint', ({ detail }) => flow.state === 'framing' && guidance.framing(detail));
-  begun.addEventListener('challenge', ({ detail }) => flow.state === 'recording' && guidance.challenge(detail));
-  begun.addEventListener('progress', ({ detail: { phase, value } }) => {
+  const connected = await sdk.init({ baseUrl: SERVICE, session, captureToken, parameters });
+  connected.addEventListener('hint', ({ detail }) => flow.state === 'framing' && guidance.framing(detail));
+  connected.addEventListener('challenge', ({ detail }) => flow.state === 'recording' && guidance.challenge(detail));
+  connected.addEventListener('progress', ({ detail: { phase, value } }) => {
     if (phase === 'recording' && flow.state === 'recording') guidance.progress(value);
     if (phase !== 'recording' && flow.state === 'sending') sending.progress(value);
   });
-  begun.addEventListener('state', ({ detail: { state, reason, retryIn } }) => {
+  connected.addEventListener('state', ({ detail: { state, reason, retryIn } }) => {
     if (state === 'recording' || (state === 'framing' && flow.state === 'recording')) flow.send(state, 'restarted');
     if (flow.state !== 'sending') return;
     if (state === 'waiting') sending.waiting(reason, retryIn);
     else if (state === 'encrypting' || state === 'uploading') sending.phase(state);
   });
-  return begun;
+  return connected;
 }
 
 const states = {
@@ -103,7 +103,7 @@ const states = {
     await useLanguage(preferredLanguage(), import.meta.url);
     languageSwitch($('language'), import.meta.url, relabel);
     sdk = await import('../sdk/faceline.js').catch((error) => {
-      // A browser that is too old cannot parse it; otherwise it did not arrive.
+      // An old browser cannot parse the module (SyntaxError). Any other error means that it was not loaded.
       throw Object.assign(error, { code: error instanceof SyntaxError ? 'unsupported' : 'offline' });
     });
     camera ??= cameraOf(sdk, video, [$('cameras'), $('problem-cameras')]);
@@ -124,9 +124,9 @@ const states = {
     guidance.waiting();
     if (isDemonstration && !capture) {
       const { sessionId, captureToken, parameters } = await demoSession(mode());
-      const begun = await connect({ session: sessionId, captureToken, parameters });
+      const connected = await connect({ session: sessionId, captureToken, parameters });
       if (signal.aborted) return;
-      capture = begun;
+      capture = connected;
     }
     const stream = await camera.open();
     if (signal.aborted) {
@@ -176,7 +176,7 @@ const states = {
     result = found ?? result;
     results.show(result, { type: mode(), bestImage, raw: isDemonstration });
     $('again').hidden = source.embedded;
-    $('finish').hidden = !somebodyWaits(source);
+    $('finish').hidden = !hasReceiver(source);
     recording = undefined;
   },
 
@@ -186,7 +186,7 @@ const states = {
     const way = wayOut(problem.code, problem.from, isDemonstration);
     problems.show(problem.code, way, (until - Date.now()) / 1000);
     $('problem-camera-choice').hidden = !isOfCamera(problem.code) || $('problem-cameras').length < 2;
-    $('problem-finish').hidden = !somebodyWaits(source);
+    $('problem-finish').hidden = !hasReceiver(source);
     // A new session is needed: the service has accepted this one's recording, or refuses it.
     if (isDemonstration && way.event === 'restart') capture = undefined;
   },
@@ -198,7 +198,7 @@ async function record() {
   watching.abort();
   watching = new AbortController();
   const { signal } = watching;
-  // The SDK analyses only the frame after the first one, so the first frame is analysed here.
+  // The SDK starts with the second frame, so the first frame is analysed here.
   const firstFrame = () => {
     performance.mark('first-frame');
     if (flow.state === 'framing' && !signal.aborted) guidance.framing({ ...look(sdk, video), stability: 0 });
@@ -223,7 +223,7 @@ function lead() {
   $('start-lead').textContent = text(`start.lead.${mode()}`);
 }
 
-/** Called when the language has changed: writes the shown texts again. */
+/** Rewrites the visible texts after a change of the language. */
 function relabel() {
   lead();
   const { state } = flow;
@@ -277,7 +277,7 @@ addEventListener('pagehide', () => {
 addEventListener('pageshow', ({ persisted }) => {
   if (persisted && SCREENS[flow.state] === 'camera') flow.send('cancel');
 });
-// A person who allows the camera in the browser's own menu need not press the button as well.
+// If the person allows the camera in the browser's menu, the page continues without the button.
 navigator.permissions?.query({ name: 'camera' }).then((permission) => {
   permission.addEventListener('change', () => {
     if (permission.state === 'granted' && flow.state === 'problem' && problem.code === 'camera-denied') flow.send('retry');

@@ -46,7 +46,7 @@ export function entry() {
 const isFramed = () => parent !== window;
 
 /** Whether the outcome has a receiver: an address to return to, or the page that opened or frames this one. */
-export function somebodyWaits(source) {
+export function hasReceiver(source) {
   return source.embedded && Boolean(source.returnTo || window.opener || isFramed());
 }
 

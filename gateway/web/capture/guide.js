@@ -4,7 +4,7 @@ import { text } from './texts.js';
 
 // A hint stays for this long, in milliseconds, so people can read it.
 const VISIBLE_TIME = 350;
-// A screen reader hears a hint that has held for the first time, and at most one in the second.
+// A screen reader announces a hint that has lasted for the first time, at most once in the second (milliseconds).
 const SPOKEN_AFTER = 700;
 const SPOKEN_INTERVAL = 3000;
 const MIRRORED = { left: 'right', right: 'left' };
@@ -29,7 +29,7 @@ export function guide(elements) {
     stage.dataset.tone = tone;
   }
 
-  function tell(key, tone, value) {
+  function announce(key, tone, value) {
     show(text(key, value), tone);
     urgent.textContent = text(key, value);
   }
@@ -54,27 +54,27 @@ export function guide(elements) {
   }
 
   return {
-    /** Whether the preview is shown like a mirror. Arrows point the way that the person sees. */
+    /** Whether the preview is mirrored. If it is not, arrows to the left and to the right are swapped. */
     set mirrored(value) {
       isMirrored = value;
       stage.classList.toggle('mirrored', value);
     },
 
-    /** The camera is being opened. */
+    /** Shows that the camera opens. */
     waiting() {
       clear();
       spinner.hidden = false;
       show(text('camera.allow'), 'idle');
     },
 
-    /** The camera's picture is there. */
+    /** Shows that the camera delivers frames. */
     opened() {
       clear();
       spinner.hidden = true;
       show('', 'idle');
     },
 
-    /** Called for each analysed frame. */
+    /** Shows the hint of an analysed frame. */
     framing({ hint: key, stability }) {
       const now = performance.now();
       fill(stability);
@@ -85,7 +85,7 @@ export function guide(elements) {
       show(text(`hint.${key}`), { good: 'good', 'no-face': 'idle' }[key] ?? 'correct');
     },
 
-    /** The recording has begun. */
+    /** Shows that the recording has started. */
     recording(hasChallenges) {
       mark.hidden = false;
       fill(0);
@@ -99,12 +99,12 @@ export function guide(elements) {
       fill(value);
     },
 
-    /** A step of the challenges; null when all are done. */
+    /** Shows a step of the challenges; null: all are done. */
     challenge(step) {
       if (!step) {
         delete stage.dataset.turn;
         for (const dot of steps.children) dot.className = 'done';
-        tell('challenge.done', 'good');
+        announce('challenge.done', 'good');
         return;
       }
       const { index, count, phase, direction } = step;
@@ -116,10 +116,10 @@ export function guide(elements) {
       }));
       if (phase === 'ahead') {
         delete stage.dataset.turn;
-        tell('challenge.ahead', 'recording');
+        announce('challenge.ahead', 'recording');
       } else {
         stage.dataset.turn = isMirrored ? direction : MIRRORED[direction] ?? direction;
-        tell(`challenge.${direction}`, 'recording');
+        announce(`challenge.${direction}`, 'recording');
       }
     },
   };

@@ -12,7 +12,7 @@ function fillList(element, lines) {
   }));
 }
 
-/** The picture of a result (base64 of JPEG); undefined where there is none. */
+/** The image of a result as a Blob (JPEG); undefined if the result has none. */
 function pictureOf(result) {
   if (!result.image) return undefined;
   return new Blob([Uint8Array.from(atob(result.image), (character) => character.charCodeAt(0))], { type: 'image/jpeg' });
@@ -41,8 +41,8 @@ export function resultView(elements) {
 
   return {
     /**
-     * Shows a result of a capture of `type`; `bestImage` where the result has none. `raw`: whether the answer is shown
-     * as it came.
+     * Shows the result of a capture of `type`. `bestImage` replaces a missing image of the result. `raw`: whether to show
+     * the service's answer as JSON.
      */
     show(result, { type, bestImage, raw }) {
       const { status } = result;
@@ -89,7 +89,7 @@ export function problemView(elements) {
       tick();
     },
 
-    /** Called when another screen is shown. */
+    /** Stops the countdown. */
     stop() {
       clearInterval(countdown);
     },

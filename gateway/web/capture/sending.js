@@ -1,4 +1,4 @@
-// The screen on which a person waits: encrypting, sending, waiting for the network, checking.
+// The progress screen: encrypting, sending, waiting for the network, checking.
 
 import { text } from './texts.js';
 
@@ -8,8 +8,8 @@ const STAGES = ['recorded', 'encrypting', 'uploading', 'judging'];
 export function sendingView(elements) {
   const { title, note, circle, percent, progress, stages, polite } = elements;
   let countdown;
-  /** The keys of the texts that are shown, and the seconds in them. */
-  let said = {};
+  /** The current message: the keys of its texts, and the seconds of its countdown. */
+  let message = {};
 
   function stage(current) {
     const at = STAGES.indexOf(current);
@@ -21,16 +21,16 @@ export function sendingView(elements) {
     }
   }
 
-  /** Writes the last message again, in the present language. */
+  /** Writes the current message in the current language. */
   function write() {
-    title.textContent = text(said.headline);
-    note.textContent = text(said.detail, said);
+    title.textContent = text(message.headline);
+    note.textContent = text(message.detail, message);
   }
 
   function say(headline, detail, seconds) {
     clearInterval(countdown);
-    const isNew = said.headline !== headline;
-    said = { headline, detail, seconds };
+    const isNew = message.headline !== headline;
+    message = { headline, detail, seconds };
     write();
     if (isNew) polite.textContent = `${title.textContent}. ${note.textContent}`;
   }
@@ -62,10 +62,7 @@ export function sendingView(elements) {
     /** Shows the progress of the phase, 0 to 1. */
     progress: fill,
 
-    /**
-     * The upload or the result waits for the network (`offline`), or the upload `seconds` for the service
-     * (`overloaded`).
-     */
+    /** Shows why the upload or the result waits: for the network (`offline`), or `seconds` for the service (`overloaded`). */
     waiting(reason, seconds) {
       const isSent = circle.closest('.progress-circle').classList.contains('busy');
       // The upload starts again from the first byte.
@@ -76,7 +73,7 @@ export function sendingView(elements) {
       }
       say('sending.overloaded', 'sending.overloaded_text', Math.ceil(seconds ?? 0));
       countdown = setInterval(() => {
-        said.seconds = Math.max(0, said.seconds - 1);
+        message.seconds = Math.max(0, message.seconds - 1);
         write();
       }, 1000);
     },
@@ -84,7 +81,7 @@ export function sendingView(elements) {
     /** Called when the language has changed. */
     relabel: write,
 
-    /** Called when nothing runs any more. */
+    /** Stops the countdown. */
     stop() {
       clearInterval(countdown);
     },

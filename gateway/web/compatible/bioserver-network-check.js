@@ -2,21 +2,21 @@
 
 (() => {
   /**
-   * Kilobits a second. At this rate a video of 3.5 s is sent in half a minute; slower ones may miss the service's least
-   * rate.
+   * In kilobits per second. At this rate, the upload of a 3.5 s video takes half a minute; slower uploads may fall below
+   * the service's minimum rate.
    */
   const UPLOAD_SPEED_THRESHOLD = 500;
   const DOWNLOAD_SPEED_THRESHOLD = 500;
   const UPLOAD_BYTES = 256 * 1024;
   /**
-   * After this time there is no measurement, in milliseconds: the page must not wait for ever. At the thresholds the
-   * upload takes 4 s, and the download of 1 MiB 17 s.
+   * Time limit of the whole measurement, in milliseconds. At the thresholds, the upload takes 4 s and a download of 1 MiB
+   * takes 17 s.
    */
   const TIMEOUT = 25000;
-  /** Most bytes that one call of `crypto.getRandomValues` fills. */
+  /** Maximum number of bytes that one call of `crypto.getRandomValues` fills. */
   const RANDOM_BYTES = 65536;
 
-  /** Bytes that no proxy can compress. */
+  /** Random bytes, which no proxy can compress. */
   function randomBytes(length) {
     const bytes = new Uint8Array(length);
     for (let at = 0; at < length; at += RANDOM_BYTES) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_BYTES));
@@ -36,8 +36,8 @@
   }
 
   /**
-   * Kilobits a second, without the latency, as far as they can be separated: one latency measured may be larger than
-   * the next.
+   * The rate in kilobits per second. Subtracts the latency, but at most half of the time, because a later request may have
+   * a lower latency than the measured one.
    */
   const rate = (bytes, milliseconds, latency) => Math.round(8 * bytes / Math.max(milliseconds - latency, milliseconds / 2, 1));
 

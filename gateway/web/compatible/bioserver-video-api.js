@@ -1,17 +1,17 @@
 // BioserverVideo for pages of the original service, over faceline.js, which is beside this script. The session's id
-// alone authorises. The parameters are verified with the keys that the same server publishes, so the trust is that of
-// TLS.
+// is the only credential. The keys that verify the parameters come from the same server, so they prove no more than TLS
+// does.
 
 (() => {
   const script = new URL(document.currentScript.src);
   /**
-   * Pages of the original service have no button to begin despite hints, so the capture begins by itself after this
-   * time, in milliseconds.
+   * The capture starts after this time in milliseconds, whatever the framing is: pages of the original service have no
+   * button to force it.
    */
   const FORCE_AFTER = 15000;
-  /** Mean change of luma from frame to frame, 0 to 255, from which on somebody moves too fast rather than a little. */
+  /** Mean change of luma from frame to frame, 0 to 255, above which the hint is MOVING_TOO_FAST instead of STAND_STILL. */
   const FAST_MOTION = 14;
-  /** Mean luma of the face, 0 to 255, that is good for `checkLuminosity`. */
+  /** Range of the face's mean luma, 0 to 255, that `checkLuminosity` reports as GOOD. */
   const GOOD_LUMA = [50, 215];
   const LUMINOSITY_TIMEOUT = 10000;
 
@@ -27,7 +27,7 @@
     return base + wspath.slice(0, Math.max(0, wspath.indexOf('/video-server/')));
   }
 
-  /** An error in the form that `errorFn` of the page expects: 429 with a time, 503, or another one. */
+  /** An error as the page's `errorFn` expects it: `{code, error}`, and with 429 `unlockDateTime` (ISO 8601). */
   function failureOf(error) {
     const codes = { overloaded: 503, expired: 404, refused: 401, unsupported: 501, offline: 500 };
     const code = error.status ?? codes[error.code] ?? 500;
@@ -37,8 +37,8 @@
   }
 
   /**
-   * Calls a function of the page. Its exceptions are reported like those of a listener, since they are errors of the
-   * page and not of the capture.
+   * Calls a function of the page. The browser reports its exceptions as uncaught, because they are errors of the page and
+   * must not end the capture.
    */
   function tellPage(options, name, ...values) {
     try {
@@ -48,27 +48,30 @@
     }
   }
 
-  /** The camera that the page opened last. */
-  let pages;
+  /** The stream of the camera that the page opened last. */
+  let pageStream;
 
   /**
-   * Opens the page's camera. Rejects with the error of the browser where there is one, since pages look for its name.
+   * Opens the page's camera. Rejects with the browser's own error if there is one, because pages check its name.
    */
-  async function opened(video = {}) {
+  async function openPageCamera(video = {}) {
     const { openCamera } = await sdk();
-    pages = await openCamera(video).catch((error) => Promise.reject(error.cause ?? error));
-    return pages;
+    pageStream = await openCamera(video).catch((error) => Promise.reject(error.cause ?? error));
+    return pageStream;
   }
 
-  /** The page's camera, unless it ended. A second one might be another device, and some phones end the first for it. */
-  const livePages = () => (pages?.getVideoTracks().some(({ readyState }) => readyState === 'live') ? pages : undefined);
+  /**
+   * The page's stream while it is live. Opening a camera again may choose another device, and ends the first stream on some
+   * phones.
+   */
+  const livePageStream = () => (pageStream?.getVideoTracks().some(({ readyState }) => readyState === 'live') ? pageStream : undefined);
 
   async function getMediaStream({ videoId, video } = {}) {
-    const stream = await opened(video);
+    const stream = await openPageCamera(video);
     const element = videoId && document.getElementById(videoId);
     if (element) {
       Object.assign(element, { srcObject: stream, muted: true, playsInline: true });
-      // The page may exchange the stream at once, which ends this call of play.
+      // If the page replaces the stream at once, `play` rejects.
       element.play().catch(() => {});
     }
     return stream;
@@ -79,21 +82,21 @@
     return { videoDevices: await cameras() };
   }
 
-  /** The directions of challenges as places on a mirrored preview. */
+  /** The places of challenges on a mirrored preview, by direction. */
   const PLACES = { up: 'T', down: 'B', left: 'L', right: 'R' };
 
-  /** `positionInfo` for a frame. In active mode pages have no element for light. */
+  /** `positionInfo` for a frame. In active mode, pages have no elements for hints about light. */
   function positionOf({ hint, face, offset, motion }, isActive) {
     const light = isActive ? (face ? 'GOOD' : 'MOVE_BACK_INTO_FRAME') : undefined;
-    // Directions from the person's view: the right of a camera's frame is the person's left.
-    const sideways = offset.x > 0 ? 'CENTER_MOVE_RIGHT' : 'CENTER_MOVE_LEFT';
-    const upright = offset.y > 0 ? 'CENTER_MOVE_UP' : 'CENTER_MOVE_DOWN';
+    // Directions are the person's: the right side of a camera's frame is the person's left.
+    const horizontal = offset.x > 0 ? 'CENTER_MOVE_RIGHT' : 'CENTER_MOVE_LEFT';
+    const vertical = offset.y > 0 ? 'CENTER_MOVE_UP' : 'CENTER_MOVE_DOWN';
     const positions = {
       good: 'GOOD',
       'no-face': 'MOVE_BACK_INTO_FRAME',
       'too-far': 'CENTER_MOVE_FORWARDS',
       'too-close': 'CENTER_MOVE_BACKWARDS',
-      'off-centre': Math.abs(offset.x) > Math.abs(offset.y) ? sideways : upright,
+      'off-centre': Math.abs(offset.x) > Math.abs(offset.y) ? horizontal : vertical,
       'too-dark': light ?? 'MOVE_BRIGHTER_AREA',
       'too-bright': light ?? 'MOVE_DARKER_AREA',
       'hold-still': motion > FAST_MOTION ? 'MOVING_TOO_FAST' : 'STAND_STILL',
@@ -113,12 +116,12 @@
       capture.addEventListener('challenge', ({ detail }) => { this.step = detail ?? undefined; });
     }
 
-    /** Calls a callback of the page, unless the page has stopped. */
+    /** Calls a callback of the page, unless the page has stopped the capture. */
     tell(name, ...values) {
       if (!this.controller.signal.aborted) tellPage(this.options, name, ...values);
     }
 
-    /** Captures, uploads and waits for the result. Resolves in any case: the callbacks say how it went. */
+    /** Captures, uploads and waits for the result. Never rejects: the callbacks report the outcome. */
     async startCapture({ stream } = {}) {
       const { signal } = this.controller;
       const video = document.createElement('video');
@@ -129,7 +132,7 @@
         this.tell('showChallengeInstruction', 'TRACKER_CHALLENGE_PENDING');
         await this.capture.upload(recording, { signal, onProgress: (uploadProgress) => this.tell('trackingFn', { uploadProgress }) });
         const { landmarks } = await this.capture.result({ signal });
-        // The page asks its back end now, which reads the same terminal status.
+        // After this callback the page calls its back end, which reads the same terminal status.
         this.tell('showChallengeResult', { bestImageInfo: imageInfoOf(landmarks) });
       } catch (error) {
         this.tell('errorFn', failureOf(error));
@@ -138,12 +141,12 @@
       }
     }
 
-    /** The name until 2021. */
+    /** The method's name until 2021. */
     start(stream) {
       return this.startCapture({ stream });
     }
 
-    /** Stops the capture; the page's camera goes on. */
+    /** Stops the capture, and leaves the page's camera open. */
     stop() {
       this.controller.abort();
       this.capture.close();
@@ -153,26 +156,29 @@
       this.stop();
     }
 
-    /** Colours are shown by clients of 2020 only; this service does not ask for them. */
+    /** Does nothing: only clients of 2020 showed colours, and this service requests none. */
     colorDisplayed() {}
 
-    /** Measures the light, and reports it, until it is good. */
-    async checkLuminosity({ badLuminosityMaxDuration = LUMINOSITY_TIMEOUT, stream = this.options.stream ?? livePages() } = {}) {
+    /**
+     * Measures the light until it is good, for at most `badLuminosityMaxDuration` ms, and reports NOT_GOOD, GOOD or
+     * TIMEOUT.
+     */
+    async checkLuminosity({ badLuminosityMaxDuration = LUMINOSITY_TIMEOUT, stream = this.options.stream ?? livePageStream() } = {}) {
       const { watchFraming, openCamera } = await sdk();
-      const own = stream ? undefined : await openCamera();
-      const video = Object.assign(document.createElement('video'), { srcObject: stream ?? own, muted: true, playsInline: true });
+      const ownStream = stream ? undefined : await openCamera();
+      const video = Object.assign(document.createElement('video'), { srcObject: stream ?? ownStream, muted: true, playsInline: true });
       const watching = new AbortController();
       const end = (outcome) => {
         if (watching.signal.aborted) return;
         clearTimeout(timer);
         watching.abort();
         video.srcObject = null;
-        for (const track of own?.getTracks() ?? []) track.stop();
+        for (const track of ownStream?.getTracks() ?? []) track.stop();
         if (outcome) this.tell('showLuminosityCheckResult', outcome);
       };
       const timer = setTimeout(end, badLuminosityMaxDuration, 'TIMEOUT');
       this.controller.signal.addEventListener('abort', () => end());
-      // The page may have disconnected while the camera opened: an aborted signal fires no event any more.
+      // The page may have disconnected while the camera opened; a signal that is already aborted fires no event.
       if (this.controller.signal.aborted) {
         end();
         return;
@@ -184,7 +190,7 @@
         isBad = true;
         return undefined;
       }, { signal: watching.signal });
-      // The outcome, or a page that leaves, may end this call of play.
+      // `play` rejects if `end` has removed the stream meanwhile.
       await video.play().catch((error) => watching.signal.aborted || Promise.reject(error));
     }
 
@@ -216,13 +222,13 @@
     }
   }
 
-  /** Where the face is in the best image, as BioserverVideoUI takes it. */
+  /** The box of the face in the best image, in the form of BioserverVideoUI. */
   function imageInfoOf(landmarks) {
     const box = landmarks?.box;
     return box && { boxX: box.x, boxY: box.y, boxW: box.width, boxH: box.height };
   }
 
-  /** Prepares a session's capture. Rejects after `errorFn` where that fails. */
+  /** Prepares a session's capture. On an error, calls `errorFn` and rejects. */
   async function initFaceCaptureClient(options) {
     const progress = (downloadProgress) => tellPage(options, 'trackingFn', { downloadProgress });
     try {
@@ -236,7 +242,7 @@
       }
       progress(1);
       const client = new FaceCaptureClient(capture, options);
-      // After the page has its client.
+      // Deferred, so the page has its client before the callback.
       if (!client.isActive) setTimeout(() => client.tell('onClientInitEnd'));
       return client;
     } catch (error) {
@@ -247,7 +253,7 @@
 
   window.BioserverVideo = {
     getMediaStream,
-    getDeviceStream: ({ video } = {}) => opened(video),
+    getDeviceStream: ({ video } = {}) => openPageCamera(video),
     initMediaDevices,
     initFaceCaptureClient,
   };

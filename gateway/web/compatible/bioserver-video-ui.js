@@ -4,7 +4,7 @@
 (() => {
   const SVG = 'http://www.w3.org/2000/svg';
   const GOOD = 'TRACKER_POSITION_INFO_GOOD';
-  /** Colours with a contrast of 3 to 1 at least on their dark outline. */
+  /** Colours with a contrast of at least 3:1 on their dark outline. */
   const COLORS = { good: '#2ecc71', other: '#ffffff', outline: '#101010', target: '#ffd23f' };
   /** Centres of the challenges' circles, and the angle of their arrows, in the 100 by 100 of the overlay. */
   const PLACES = {
@@ -71,7 +71,7 @@
   let active;
   let tooltip = { enabled: false };
 
-  /** A line that is seen on light and on dark ground. */
+  /** A line that is visible on light and on dark backgrounds. */
   function outlined(name, attributes, color) {
     const line = (stroke, width) => element(name, { fill: 'none', 'stroke-linecap': 'round', ...attributes, stroke, 'stroke-width': width });
     return [line(COLORS.outline, 2.4), line(color, 1.4)];
@@ -211,7 +211,7 @@
 
   // ------------------------------------------------------------------------------------------------------------- not supported
 
-  /** LIVENESS_MLC is refused when its session is created, so no page gets as far as its graphics. */
+  /** The service refuses sessions of LIVENESS_MLC, so no page reaches its graphics. */
   const notProvided = (name) => () => console.warn(`BioserverVideoUI.${name}: LIVENESS_MLC is not provided by this service`);
   const mlc = ['initMlcGraphics', 'resetMlcGraphics', 'prepareSmileProgress', 'applySmileProgress'];
 

@@ -7,7 +7,7 @@ import { addressOf, formField, perform, quoted } from './exchange.js';
 import { bwsToken } from './token.js';
 
 const BIOMETRIC = 'bioserver-app/v2';
-// One of 10,000 pairs of different people scores this high.
+// The score with a false acceptance rate of 1 in 10,000.
 const MATCH_SCORE = 3500;
 
 const address = (path) => quoted(addressOf(path).href);
@@ -128,11 +128,11 @@ export async function replay({ fields, keys, view, onProgress }) {
   if (created.status !== 201) return refusal(created);
   const session = created.headers.get('Location').split('/').pop();
   const wanted = [{ type, securityLevel, imageRetrievalDisabled: false }];
-  const [begin, beginCurl] = jsonCall(`${BIOMETRIC}/bio-sessions/${session}/init-liveness-parameters`, wanted, keys.apikey);
-  const begun = await perform(begin, view(), beginCurl);
-  if (begun.status !== 200) return refusal(begun);
-  const captureToken = begun.headers.get('X-Capture-Token');
-  const parameters = JSON.parse(begun.body);
+  const [initialise, initialiseCurl] = jsonCall(`${BIOMETRIC}/bio-sessions/${session}/init-liveness-parameters`, wanted, keys.apikey);
+  const initialised = await perform(initialise, view(), initialiseCurl);
+  if (initialised.status !== 200) return refusal(initialised);
+  const captureToken = initialised.headers.get('X-Capture-Token');
+  const parameters = JSON.parse(initialised.body);
   try {
     const capture = await init({ baseUrl: SERVICE, session, captureToken, parameters, fetch: shownFetch(view) });
     capture.addEventListener('state', ({ detail }) => onProgress(detail.state));

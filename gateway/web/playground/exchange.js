@@ -43,7 +43,7 @@ export function formField(name, value) {
 /** The address of a path of the service, with the prefix that a proxy adds. */
 export const addressOf = (path) => new URL(path, SERVICE);
 
-/** What is sent of a form, part by part; files by their length. */
+/** The parts of a form as text; a file is shown by its length. */
 function formText(form) {
   const parts = [...form].map(([name, value]) => {
     const head = `--boundary\nContent-Disposition: form-data; name="${name}"`;
@@ -85,13 +85,13 @@ export function exchangeView(container) {
       await navigator.clipboard.writeText($('.curl').textContent);
       copy.textContent = text('answers.copied');
     } catch {
-      // Without https there is no clipboard API: the text is selected for the person to copy.
+      // Without https there is no clipboard API, so the text is selected for manual copying.
       getSelection().selectAllChildren($('.curl'));
     }
   });
   container.append(fragment);
   return {
-    /** The call has begun. `curl` is the line that does the same; without one the part is left out. */
+    /** Shows the request. `curl` is the equivalent command; without it, no command is shown. */
     request(call, curl) {
       $('.call').textContent = `${call.method} ${addressOf(call.path).pathname}`;
       $('.request').textContent = requestText(call);
@@ -99,7 +99,7 @@ export function exchangeView(container) {
       $('[data-of="curl"]').hidden = !curl;
       $('.answer').textContent = '…';
     },
-    /** The answer is there: an HTTP status, headers, the body's text, and the time that it took in milliseconds. */
+    /** Shows the answer: HTTP status, headers, the body's text, and the duration in milliseconds. */
     answer({ status, headers, body, time }) {
       const isJson = headers.get('content-type')?.includes('json');
       $('.status').textContent = status;
@@ -109,7 +109,7 @@ export function exchangeView(container) {
         .filter((name) => headers.has(name)).map((name) => `${name}: ${headers.get(name)}`);
       $('.answer').textContent = `HTTP ${status}\n${shown.join('\n')}\n\n${isJson ? indented(body) : body}`.trimEnd();
     },
-    /** There was no answer. */
+    /** Shows that no answer arrived. */
     failed(message) {
       $('.status').textContent = text('answers.none');
       $('.status').classList.add('failed');

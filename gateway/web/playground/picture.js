@@ -78,7 +78,7 @@ export function pictureSlot(element) {
     image.alt = slot.file ? `${name}: ${slot.file.name}` : '';
   }
 
-  /** Marks the slot as empty though it is needed, and moves the focus there. */
+  /** Marks a required slot as empty, and moves the focus to it. */
   function missing() {
     element.classList.add('missing');
     input.focus();

@@ -16,14 +16,14 @@ const DEMO = {
 const $ = (id) => document.getElementById(id);
 const summary = $('summary');
 let slots = [];
-/** The calls that run or ran last; a later one replaces what an earlier one shows. */
+/** Number of the latest submission. Only its output is shown: results of earlier ones are discarded. */
 let run = 0;
 
-/** The last message of `say`. */
-let said = ['', ''];
+/** The arguments of the last call of `say`, to show its message again in another language. */
+let lastMessage = ['', ''];
 
 function say(tone, key, values) {
-  said = [tone, key, values];
+  lastMessage = [tone, key, values];
   summary.dataset.tone = tone;
   summary.textContent = text(key, values);
 }
@@ -57,7 +57,7 @@ function keys() {
   return { apikey: $('apikey').value, client: $('bws-client').value, bws: $('bws-key').value };
 }
 
-/** Whether the credentials of the call are there; else the focus goes to the first that is missing. */
+/** Whether the credentials of the call are filled in. If not, moves the focus to the first missing one. */
 function hasKeys(call) {
   const needed = call === 'verify' ? [$('bws-client'), $('bws-key')] : [$('apikey')];
   const empty = needed.find((input) => !input.value);
@@ -99,7 +99,7 @@ async function submit(form) {
     if (mine === run) say('bad', 'answers.unreachable');
   } finally {
     button.disabled = false;
-    // A button that is disabled loses the focus.
+    // A button loses the focus when it is disabled.
     if (document.activeElement === document.body) button.focus({ preventScroll: true });
   }
 }
@@ -114,7 +114,7 @@ async function fillDemoKeys() {
 
 function relabel() {
   for (const { slot } of slots) slot.label();
-  say(...said);
+  say(...lastMessage);
 }
 
 await useLanguage(preferredLanguage(), import.meta.url).catch((error) => console.warn(error));

@@ -30,38 +30,38 @@ const { BioserverVideo } = load('bioserver-video-api.js');
 
 /** A client of the session, and what its callbacks got. */
 async function client(options = {}) {
-  const told = [];
+  const callbackCalls = [];
   const names = ['onClientInitEnd', 'trackingFn', 'showChallengeInstruction', 'showChallengeResult', 'errorFn', 'showLuminosityCheckResult'];
-  const callbacks = Object.fromEntries(names.map((name) => [name, (value) => told.push([name, value])]));
+  const callbacks = Object.fromEntries(names.map((name) => [name, (value) => callbackCalls.push([name, value])]));
   const whole = { bioSessionId: SESSION, bioserverVideoUrl: service.url, wspath: '/video-server/engine.io', ...callbacks, ...options };
   const made = await BioserverVideo.initFaceCaptureClient(whole).catch((error) => error);
   await new Promise((resolve) => { setTimeout(resolve, 5); });
-  return { made, told };
+  return { made, callbackCalls };
 }
 
-const only = (told, ...names) => told.filter(([name]) => names.includes(name));
+const only = (callbackCalls, ...names) => callbackCalls.filter(([name]) => names.includes(name));
 
 test('a client uploads and waits, and calls back in order', async () => {
-  const { made, told } = await client();
-  assert.deepEqual(told.slice(0, 3).map(([, value]) => value.downloadProgress), [0, 0.5, 1]);
-  assert.equal(told.at(-1)[0], 'onClientInitEnd');
+  const { made, callbackCalls } = await client();
+  assert.deepEqual(callbackCalls.slice(0, 3).map(([, value]) => value.downloadProgress), [0, 0.5, 1]);
+  assert.equal(callbackCalls.at(-1)[0], 'onClientInitEnd');
   made.capture.capture = async () => new Blob(['video'], { type: 'video/webm' });
   service.statuses = [{ body: { status: 'SUCCESS', landmarks: { box: { x: 1, y: 2, width: 3, height: 4 } } } }];
-  told.length = 0;
+  callbackCalls.length = 0;
   await made.startCapture({ stream: {} });
-  assert.deepEqual(only(told, 'showChallengeInstruction', 'showChallengeResult'), [
+  assert.deepEqual(only(callbackCalls, 'showChallengeInstruction', 'showChallengeResult'), [
     ['showChallengeInstruction', 'TRACKER_CHALLENGE_DONT_MOVE'],
     ['showChallengeInstruction', 'TRACKER_CHALLENGE_PENDING'],
     ['showChallengeResult', { bestImageInfo: { boxX: 1, boxY: 2, boxW: 3, boxH: 4 } }],
   ]);
-  assert.equal(only(told, 'trackingFn').at(-1)[1].uploadProgress, 1);
+  assert.equal(only(callbackCalls, 'trackingFn').at(-1)[1].uploadProgress, 1);
   assert.ok(service.requests.every(({ headers }) => !headers.apikey && !headers['x-capture-token']));
 });
 
 test('active mode begins with its own instruction, without onClientInitEnd, and has no element for light', async () => {
   service.type = 'LIVENESS_ACTIVE';
-  const { made, told } = await client();
-  assert.deepEqual(only(told, 'onClientInitEnd', 'errorFn'), []);
+  const { made, callbackCalls } = await client();
+  assert.deepEqual(only(callbackCalls, 'onClientInitEnd', 'errorFn'), []);
   // Of seed 0: up, left, right.
   const video = { videoWidth: 640, videoHeight: 480 };
   const dark = framing({ data: new Uint8ClampedArray(4 * 64 * 48), width: 64, height: 48 });
@@ -95,22 +95,22 @@ test('passive modes tell of light and of places', async () => {
 
 test('errors are told with the codes that pages know', async () => {
   const failure = async (answer) => {
-    const { made, told } = await client();
+    const { made, callbackCalls } = await client();
     made.capture.capture = async () => new Blob(['video']);
     const { upload } = made.capture;
     made.capture.upload = (file, options) => upload.call(made.capture, file, { ...options, timeout: 500 });
     service.uploads = [answer];
     await made.startCapture({});
-    return only(told, 'errorFn').map(([, error]) => error);
+    return only(callbackCalls, 'errorFn').map(([, error]) => error);
   };
   const [blocked] = await failure({ status: 429, headers: { 'Retry-After': '60' } });
   assert.equal(blocked.code, 429);
   assert.ok(Math.abs(Date.parse(blocked.unlockDateTime) - Date.now() - 60000) < 5000);
   assert.equal((await failure({ status: 503, headers: { 'Retry-After': '60' } }))[0].code, 503);
   assert.deepEqual(await failure({ status: 404, body: { message: 'the session has ended' } }), [{ code: 404, error: 'the session has ended' }]);
-  const { made, told } = await client({ bioSessionId: 'none' });
+  const { made, callbackCalls } = await client({ bioSessionId: 'none' });
   assert.ok(made instanceof Error);
-  assert.equal(only(told, 'errorFn')[0][1].code, 404);
+  assert.equal(only(callbackCalls, 'errorFn')[0][1].code, 404);
 });
 
 test('what a function of the page throws ends no capture', async () => {
@@ -118,10 +118,10 @@ test('what a function of the page throws ends no capture', async () => {
   process.setUncaughtExceptionCaptureCallback((error) => reported.push(error.message));
   try {
     const throwing = (name) => () => { throw new Error(name); };
-    const { made, told } = await client({ trackingFn: throwing('tracking'), showChallengeInstruction: throwing('instruction') });
+    const { made, callbackCalls } = await client({ trackingFn: throwing('tracking'), showChallengeInstruction: throwing('instruction') });
     made.capture.capture = async () => new Blob(['video'], { type: 'video/webm' });
     await made.startCapture({ stream: {} });
-    assert.deepEqual(told.map(([name]) => name), ['onClientInitEnd', 'showChallengeResult']);
+    assert.deepEqual(callbackCalls.map(([name]) => name), ['onClientInitEnd', 'showChallengeResult']);
     await new Promise((resolve) => { setTimeout(resolve, 5); });
   } finally {
     process.setUncaughtExceptionCaptureCallback(null);
@@ -131,13 +131,13 @@ test('what a function of the page throws ends no capture', async () => {
 
 test('a type that is not provided is said to be so', async () => {
   service.type = 'LIVENESS_MLC';
-  const { told } = await client();
-  assert.deepEqual(only(told, 'errorFn'), [['errorFn', { code: 501, error: 'LIVENESS_MLC is not provided by this service' }]]);
+  const { callbackCalls } = await client();
+  assert.deepEqual(only(callbackCalls, 'errorFn'), [['errorFn', { code: 501, error: 'LIVENESS_MLC is not provided by this service' }]]);
 });
 
 test('after disconnect no callback comes', async () => {
-  const { made, told } = await client();
-  told.length = 0;
+  const { made, callbackCalls } = await client();
+  callbackCalls.length = 0;
   let begun;
   made.capture.capture = ({ signal }) => new Promise((_, reject) => {
     begun = true;
@@ -148,7 +148,7 @@ test('after disconnect no callback comes', async () => {
   const disconnected = made.disconnect();
   assert.ok(disconnected instanceof Promise);
   await Promise.all([disconnected, capturing]);
-  assert.deepEqual(told, [['showChallengeInstruction', 'TRACKER_CHALLENGE_DONT_MOVE']]);
+  assert.deepEqual(callbackCalls, [['showChallengeInstruction', 'TRACKER_CHALLENGE_DONT_MOVE']]);
 });
 
 test('the service is where the options say, with the prefix of a proxy in either', async () => {
@@ -186,12 +186,12 @@ test('a browser is judged by what it can, and a page without https gets a messag
 test('connectivity is measured, or said not to be', async () => {
   const measure = async (answer, options = { uploadURL: 'up', latencyURL: 'late', downloadURL: 'down' }) => {
     const { BioserverNetworkCheck } = load('bioserver-network-check.js', { fetch: answer });
-    const told = [];
+    const callbackCalls = [];
     await BioserverNetworkCheck.connectivityMeasure({
-      ...options, onNetworkCheckUpdate: (value) => told.push(['update', value]), errorFn: (error) => told.push(['error', error.message]),
+      ...options, onNetworkCheckUpdate: (value) => callbackCalls.push(['update', value]), errorFn: (error) => callbackCalls.push(['error', error.message]),
     });
-    assert.equal(told.length, 1);
-    return told[0];
+    assert.equal(callbackCalls.length, 1);
+    return callbackCalls[0];
   };
   const wait = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
   const body = (length) => ({ ok: true, arrayBuffer: async () => new ArrayBuffer(length) });
@@ -208,10 +208,10 @@ test('connectivity is measured, or said not to be', async () => {
 
 test('an error of the page itself is none of the network', async () => {
   const { BioserverNetworkCheck } = load('bioserver-network-check.js', { fetch: async () => ({ ok: true, arrayBuffer: async () => new ArrayBuffer(0) }) });
-  const told = [];
+  const callbackCalls = [];
   const onNetworkCheckUpdate = () => { throw new Error('no element'); };
-  await assert.rejects(BioserverNetworkCheck.connectivityMeasure({ uploadURL: 'up', onNetworkCheckUpdate, errorFn: (error) => told.push(error) }), /no element/);
-  assert.deepEqual(told, []);
+  await assert.rejects(BioserverNetworkCheck.connectivityMeasure({ uploadURL: 'up', onNetworkCheckUpdate, errorFn: (error) => callbackCalls.push(error) }), /no element/);
+  assert.deepEqual(callbackCalls, []);
 });
 
 test('a page that leaves while its light is measured gets no error', async () => {

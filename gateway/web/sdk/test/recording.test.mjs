@@ -32,14 +32,14 @@ async function begin(options, video = new Video()) {
   clock = new Clock();
   const stream = new Stream();
   const controller = new AbortController();
-  const begun = { capture, video, stream, controller, states: [] };
-  capture.addEventListener('state', ({ detail }) => begun.states.push(detail.state));
+  const run = { capture, video, stream, controller, states: [] };
+  capture.addEventListener('state', ({ detail }) => run.states.push(detail.state));
   capture.capture({ video, stream, signal: controller.signal, ...options }).then(
-    (recording) => { begun.recording = recording; },
-    (error) => { begun.error = error; },
+    (recording) => { run.recording = recording; },
+    (error) => { run.error = error; },
   );
   await clock.pass(0);
-  return begun;
+  return run;
 }
 
 /** Shows frames for a time, one after each interval. */
@@ -52,11 +52,11 @@ async function film({ video }, milliseconds, interval = 100) {
 }
 
 async function record(options) {
-  const begun = await begin(options);
-  begun.capture.force();
-  await film(begun, 100);
-  assert.deepEqual(begun.states, ['framing', 'recording']);
-  return begun;
+  const run = await begin(options);
+  run.capture.force();
+  await film(run, 100);
+  assert.deepEqual(run.states, ['framing', 'recording']);
+  return run;
 }
 
 /** No timer, no listener and no recorder of a capture is left. */
@@ -69,163 +69,163 @@ function assertEnded({ stream, video }) {
 }
 
 test('a recording without frames is dropped, and the person is framed again', async () => {
-  const begun = await record();
-  await film(begun, 1000);
+  const run = await record();
+  await film(run, 1000);
   await clock.pass(1000);
-  assert.equal(begun.states.at(-1), 'recording');
+  assert.equal(run.states.at(-1), 'recording');
   await clock.pass(600);
-  assert.deepEqual(begun.states, ['framing', 'recording', 'framing']);
+  assert.deepEqual(run.states, ['framing', 'recording', 'framing']);
   assert.equal(Recorder.made[0].state, 'inactive');
-  begun.capture.force();
-  await film(begun, 4000);
-  assert.deepEqual(begun.states, ['framing', 'recording', 'framing', 'recording', 'recorded']);
-  assert.ok(begun.recording.duration >= 3500);
-  assertEnded(begun);
+  run.capture.force();
+  await film(run, 4000);
+  assert.deepEqual(run.states, ['framing', 'recording', 'framing', 'recording', 'recorded']);
+  assert.ok(run.recording.duration >= 3500);
+  assertEnded(run);
 });
 
 test('a camera that stops for good is told, also after a recording was dropped', async () => {
-  const begun = await record();
+  const run = await record();
   await clock.pass(2000);
-  assert.equal(begun.states.at(-1), 'framing');
+  assert.equal(run.states.at(-1), 'framing');
   // The button does not help.
-  begun.capture.force();
+  run.capture.force();
   hide(true);
   await clock.pass(60000);
   hide(false);
-  assert.equal(begun.states.at(-1), 'framing');
+  assert.equal(run.states.at(-1), 'framing');
   await clock.pass(10000);
-  assert.equal(begun.error?.code, 'camera-busy');
-  assertEnded(begun);
+  assert.equal(run.error?.code, 'camera-busy');
+  assertEnded(run);
 });
 
 test('a recorder that never stops does not keep a capture', async () => {
-  const begun = await record();
+  const run = await record();
   Recorder.made[0].stop = function stop() { this.state = 'inactive'; };
-  await film(begun, 4000);
-  assert.equal(begun.states.at(-1), 'recording');
-  await film(begun, 5000);
-  assert.equal(begun.states.at(-1), 'framing');
-  begun.controller.abort();
+  await film(run, 4000);
+  assert.equal(run.states.at(-1), 'recording');
+  await film(run, 5000);
+  assert.equal(run.states.at(-1), 'framing');
+  run.controller.abort();
   await clock.pass(0);
-  assertEnded(begun);
+  assertEnded(run);
 });
 
 test('a recording of a muted camera is dropped at once', async () => {
-  const begun = await record();
-  begun.stream.track.dispatchEvent(new Event('mute'));
+  const run = await record();
+  run.stream.track.dispatchEvent(new Event('mute'));
   await clock.pass(0);
-  assert.equal(begun.states.at(-1), 'framing');
-  begun.controller.abort();
+  assert.equal(run.states.at(-1), 'framing');
+  run.controller.abort();
   await clock.pass(0);
-  assert.equal(begun.error.code, 'aborted');
-  assertEnded(begun);
+  assert.equal(run.error.code, 'aborted');
+  assertEnded(run);
 });
 
 test('a slow camera and a busy main thread interrupt no recording', async () => {
-  const begun = await record({ duration: 10000 });
-  await film(begun, 4000, 200);
+  const run = await record({ duration: 10000 });
+  await film(run, 4000, 200);
   await clock.block(5000);
-  await film(begun, 2000, 200);
-  assert.deepEqual(begun.states, ['framing', 'recording', 'recorded']);
-  assertEnded(begun);
+  await film(run, 2000, 200);
+  assert.deepEqual(run.states, ['framing', 'recording', 'recorded']);
+  assertEnded(run);
 });
 
 test('a page that is hidden before the recorder has begun is framed again', async () => {
   Recorder.isSlow = true;
-  const begun = await record();
+  const run = await record();
   hide(true);
   hide(false);
   Recorder.made[0].onstart();
   await clock.pass(0);
-  assert.deepEqual(begun.states, ['framing', 'recording', 'framing']);
-  begun.capture.force();
-  await film(begun, 100);
+  assert.deepEqual(run.states, ['framing', 'recording', 'framing']);
+  run.capture.force();
+  await film(run, 100);
   await clock.pass(4000);
-  assert.equal(begun.states.at(-1), 'recording');
+  assert.equal(run.states.at(-1), 'recording');
   await clock.pass(1000);
-  assert.equal(begun.states.at(-1), 'framing', 'a recorder that never begins');
-  begun.controller.abort();
+  assert.equal(run.states.at(-1), 'framing', 'a recorder that never begins');
+  run.controller.abort();
   await clock.pass(0);
-  assertEnded(begun);
+  assertEnded(run);
 });
 
 test('an abort before the recorder has begun ends everything', async () => {
   Recorder.isSlow = true;
-  const begun = await record();
-  begun.controller.abort();
+  const run = await record();
+  run.controller.abort();
   await clock.pass(0);
-  assert.equal(begun.error.code, 'aborted');
-  assertEnded(begun);
+  assert.equal(run.error.code, 'aborted');
+  assertEnded(run);
 });
 
 test('after a lost camera nobody is framed any more', async () => {
   Recorder.isSlow = true;
-  const begun = await record();
-  begun.stream.track.dispatchEvent(new Event('ended'));
+  const run = await record();
+  run.stream.track.dispatchEvent(new Event('ended'));
   Recorder.made[0].stop();
   await clock.pass(0);
-  assert.equal(begun.error.code, 'camera-busy');
-  assert.deepEqual(begun.states, ['framing', 'recording', 'failed']);
-  assertEnded(begun);
+  assert.equal(run.error.code, 'camera-busy');
+  assert.deepEqual(run.states, ['framing', 'recording', 'failed']);
+  assertEnded(run);
 });
 
 test('a recorder that fails is reported, and not begun again', async () => {
   for (const isSlow of [true, false]) {
     Recorder.isSlow = isSlow;
-    const begun = await record();
+    const run = await record();
     Recorder.made.at(-1).onerror({ error: new Error('no encoder') });
     await clock.pass(0);
-    assert.equal(begun.error.code, 'unsupported');
-    assertEnded(begun);
+    assert.equal(run.error.code, 'unsupported');
+    assertEnded(run);
     clock.remove();
   }
 });
 
 test('a camera that gives no picture fails after a time in which the person saw the page', async () => {
-  const begun = await begin({}, Object.assign(new Video(), { play: () => new Promise(() => {}) }));
+  const run = await begin({}, Object.assign(new Video(), { play: () => new Promise(() => {}) }));
   await clock.pass(9000);
   hide(true);
   await clock.pass(60000);
   hide(false);
   await clock.pass(9900);
-  assert.deepEqual(begun.states, []);
+  assert.deepEqual(run.states, []);
   await clock.pass(100);
-  assert.equal(begun.error?.code, 'camera-busy');
-  assertEnded(begun);
+  assert.equal(run.error?.code, 'camera-busy');
+  assertEnded(run);
 });
 
 test('a capture that is aborted before the first picture waits no more', async () => {
   let plays;
-  const begun = await begin({}, Object.assign(new Video(), { play: () => new Promise((resolve) => { plays = resolve; }) }));
-  begun.controller.abort();
+  const run = await begin({}, Object.assign(new Video(), { play: () => new Promise((resolve) => { plays = resolve; }) }));
+  run.controller.abort();
   await clock.pass(0);
-  assertEnded(begun);
+  assertEnded(run);
   plays();
   await clock.pass(0);
-  assert.deepEqual(begun.states, ['failed']);
-  assertEnded(begun);
+  assert.deepEqual(run.states, ['failed']);
+  assertEnded(run);
 });
 
 test('a picture is forced only while the person sees the page', async () => {
   service.type = 'LIVENESS_PASSIVE';
-  const begun = await begin({ forceAfter: 5000 });
-  await film(begun, 3000);
+  const run = await begin({ forceAfter: 5000 });
+  await film(run, 3000);
   hide(true);
   // A desktop's camera goes on.
-  await film(begun, 10000);
+  await film(run, 10000);
   hide(false);
-  await film(begun, 4900);
-  assert.deepEqual(begun.states, ['framing']);
+  await film(run, 4900);
+  assert.deepEqual(run.states, ['framing']);
   // Nothing but a frame that the person sees is taken.
   await clock.pass(1000);
   hide(true);
-  await film(begun, 1000);
+  await film(run, 1000);
   hide(false);
-  assert.deepEqual(begun.states, ['framing']);
-  await film(begun, 100);
-  assert.deepEqual(begun.states, ['framing', 'recording', 'recorded']);
-  assert.equal(begun.recording.contentType, 'image/jpeg');
-  assertEnded(begun);
+  assert.deepEqual(run.states, ['framing']);
+  await film(run, 100);
+  assert.deepEqual(run.states, ['framing', 'recording', 'recorded']);
+  assert.equal(run.recording.contentType, 'image/jpeg');
+  assertEnded(run);
 });
 
 test('the screen stays on while a recording is sent and judged, and no longer', async () => {

@@ -39,10 +39,10 @@ const refused = (code, members = {}) => (error) => {
   return true;
 };
 
-const begun = (options) => init({ baseUrl: `${service.url}/`, session: SESSION, ...options });
+const initCapture = (options) => init({ baseUrl: `${service.url}/`, session: SESSION, ...options });
 
 test('a capture is begun with the token, and uploads two parts that open', async () => {
-  const capture = await begun({ captureToken: 'token' });
+  const capture = await initCapture({ captureToken: 'token' });
   const states = [];
   const values = [];
   capture.addEventListener('state', ({ detail }) => states.push(detail.state));
@@ -61,7 +61,7 @@ test('a capture is begun with the token, and uploads two parts that open', async
 });
 
 test('without a token the session alone authorises', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   await capture.upload(file);
   assert.ok(service.requests.every(({ headers }) => !('x-capture-token' in headers) && !('apikey' in headers)));
 });
@@ -69,15 +69,15 @@ test('without a token the session alone authorises', async () => {
 test('parameters and keys of the caller need no request, and other keys are not trusted', async () => {
   const keys = { keys: [service.pair.publicKey.export({ format: 'jwk' })] };
   service.type = 'LIVENESS_ACTIVE';
-  const capture = await begun({ parameters: service.parameters(), keys });
+  const capture = await initCapture({ parameters: service.parameters(), keys });
   assert.deepEqual(service.requests, []);
   assert.deepEqual(capture.challenges, json('challenges.json')[0].challenges.slice(0, 3));
   const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' });
-  await assert.rejects(begun({ keys: [other] }), refused('untrusted'));
+  await assert.rejects(initCapture({ keys: [other] }), refused('untrusted'));
 });
 
 test('unknown outcomes are repeated with the same bytes, after 1 s, 2 s, 4 s and so on', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   service.uploads = ['broken', { status: 500 }, { status: 408 }, 'broken', { status: 502 }, { status: 504 }, 'broken'];
   await capture.upload(file);
   assert.deepEqual(waits, [1000, 2000, 4000, 8000, 16000, 30000, 30000]);
@@ -90,7 +90,7 @@ test('a page whose function throws does not make an upload look lost', async () 
   // Browsers report what a listener throws, and go on; Node.js would end.
   process.setUncaughtExceptionCaptureCallback((error) => reported.push(error.message));
   try {
-    await (await begun()).upload(file, { onProgress(value) { throw new Error(`no element for ${value}`); } });
+    await (await initCapture()).upload(file, { onProgress(value) { throw new Error(`no element for ${value}`); } });
     await new Promise((resolve) => { setImmediate(resolve); });
   } finally {
     process.setUncaughtExceptionCaptureCallback(null);
@@ -100,19 +100,19 @@ test('a page whose function throws does not make an upload look lost', async () 
 });
 
 test('an upload waits as long as the service says, and tells so', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   service.uploads = [{ status: 429, headers: { 'Retry-After': '7' } }, { status: 503, headers: { 'Retry-After': '3' } },
     { status: 409, headers: { 'Retry-After': '30' } }, { status: 503 }];
-  const told = [];
-  capture.addEventListener('state', ({ detail }) => detail.state === 'waiting' && told.push([detail.reason, detail.retryIn]));
+  const waits = [];
+  capture.addEventListener('state', ({ detail }) => detail.state === 'waiting' && waits.push([detail.reason, detail.retryIn]));
   await capture.upload(file);
   assert.deepEqual(waits, [7000, 3000, 30000, 8000]);
-  assert.deepEqual(told, [['overloaded', 7], ['overloaded', 3], ['overloaded', 30], ['overloaded', 8]]);
+  assert.deepEqual(waits, [['overloaded', 7], ['overloaded', 3], ['overloaded', 30], ['overloaded', 8]]);
   assert.equal(new Set(service.received.map(({ digest }) => digest)).size, 1);
 });
 
 test('a later call goes on with the same bytes', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   service.uploads = [{ status: 503, headers: { 'Retry-After': '20' } }];
   await assert.rejects(capture.upload(file, { timeout: 10000 }), refused('overloaded', { retryAfter: 20, status: 503 }));
   assert.equal(capture.state, 'failed');
@@ -122,7 +122,7 @@ test('a later call goes on with the same bytes', async () => {
 });
 
 test('an upload that is refused is not repeated', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   const refusals = [[400, 'protocol'], [401, 'refused'], [403, 'refused'], [404, 'expired'], [409, 'expired'], [413, 'too-large'], [418, 'protocol']];
   for (const [status, code] of refusals) {
     service.uploads = [{ status, body: { message: 'in words' } }];
@@ -134,7 +134,7 @@ test('an upload that is refused is not repeated', async () => {
 
 test('metadata that does not open is encrypted anew for new parameters, once', async () => {
   const body = { message: '`metadata` does not open, or is not for this replay' };
-  const capture = await begun();
+  const capture = await initCapture();
   service.uploads = [{ status: 400, body }];
   await capture.upload(file);
   const [first, second] = service.received;
@@ -149,7 +149,7 @@ test('metadata that does not open is encrypted anew for new parameters, once', a
 test('a video of replaced challenges is not uploaded', async () => {
   service.type = 'LIVENESS_ACTIVE';
   const parameters = service.parameters();
-  const capture = await begun({ parameters, keys: { keys: [service.pair.publicKey.export({ format: 'jwk' })] } });
+  const capture = await initCapture({ parameters, keys: { keys: [service.pair.publicKey.export({ format: 'jwk' })] } });
   service.seed = parameters.seed + 1;
   service.uploads = [{ status: 400, body: { message: '`metadata` does not open, or is not for this replay' } }];
   await assert.rejects(capture.upload(file), refused('expired'));
@@ -174,7 +174,7 @@ class SilentRequest {
 }
 
 test('an upload whose connection is silent is sent again', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   globalThis.XMLHttpRequest = SilentRequest;
   try {
     await capture.upload(file, { timeout: 600000 });
@@ -185,7 +185,7 @@ test('an upload whose connection is silent is sent again', async () => {
 });
 
 test('a lost network is waited for, and the upload goes on when it is back', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   const navigator = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
   const events = new EventTarget();
   const state = { onLine: true };
@@ -214,7 +214,7 @@ test('a lost network is waited for, and the upload goes on when it is back', asy
 });
 
 test('a caller or close ends everything', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   service.uploads = [{ status: 503, headers: { 'Retry-After': '200' } }];
   const controller = new AbortController();
   capture.addEventListener('state', ({ detail }) => detail.state === 'waiting' && controller.abort());
@@ -227,7 +227,7 @@ test('a caller or close ends everything', async () => {
 });
 
 test('the status is polled until it stays', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   const body = { id: 'a', status: 'SPOOF' };
   service.statuses = [{ body: { status: 'INITIALIZED' } }, 'broken', { body: { status: 'IN_PROGRESS' } }, { status: 503, headers: { 'Retry-After': '2' } }, { body }];
   assert.deepEqual(await capture.result(), body);
@@ -239,7 +239,7 @@ test('the status is polled until it stays', async () => {
 });
 
 test('a question that nobody answers ends with its time', async () => {
-  const capture = await begun();
+  const capture = await initCapture();
   service.statuses = ['silent'];
   await assert.rejects(capture.result({ timeout: 300 }), refused('offline'));
   const controller = new AbortController();
@@ -249,9 +249,9 @@ test('a question that nobody answers ends with its time', async () => {
 });
 
 test('what keeps a capture from beginning is told', async () => {
-  await assert.rejects(begun({ session: 'none' }), refused('expired'));
+  await assert.rejects(initCapture({ session: 'none' }), refused('expired'));
   service.type = 'LIVENESS_ACTIVE';
-  await assert.rejects((await begun()).capture({ mode: 'still' }), refused('unsupported'));
+  await assert.rejects((await initCapture()).capture({ mode: 'still' }), refused('unsupported'));
   const { url } = service;
   await service.stop();
   await assert.rejects(init({ baseUrl: url, session: SESSION }), refused('offline'));
