@@ -3,15 +3,15 @@
 // AXE is the file axe.min.js, CLIP (.mjpeg or .y4m) and PICTURE show a face. No worker is needed: the answers of the capture page are made here.
 // Prints JSON: `checked` (page, state and scheme of each check), `violations`, `overflow` (states that are wider than a phone of
 // 360 pixels), `focus` (where the focus is after each change of the screen, by the keyboard alone), `languages`, `motion` (animations
-// that run though less motion is asked for), `incomplete` (ids of what axe could not decide), `planted`
-// (what axe says of a fault that this script makes) and `complaints` of the browser.
+// that run despite `prefers-reduced-motion`), `incomplete` (ids of rules that axe could not decide), `planted`
+// (axe's findings about a fault that this script plants) and `browserErrors` of the browser.
 import { readFile } from 'node:fs/promises';
 
 import { begin, inState, launch, openPage } from './browser.mjs';
 
 const [playwright, axe, url, clip, picture] = process.argv.slice(2);
 const source = await readFile(axe, 'utf8');
-const found = { checked: [], violations: [], overflow: [], focus: {}, languages: {}, motion: [], incomplete: [], complaints: [] };
+const found = { checked: [], violations: [], overflow: [], focus: {}, languages: {}, motion: [], incomplete: [], browserErrors: [] };
 const browser = await launch(playwright, clip);
 
 /** Checks what the page shows, in both colour schemes. */
@@ -34,7 +34,7 @@ async function check(page, name) {
 
 /** A page with axe. */
 async function open(path, expected) {
-  const page = await openPage(browser, url, found.complaints, { expected, reducedMotion: 'reduce' });
+  const page = await openPage(browser, url, found.browserErrors, { expected, reducedMotion: 'reduce' });
   await page.goto(`${url}/web/${path}/`);
   await page.evaluate(source);
   return page;

@@ -1,4 +1,4 @@
-// What the browser tests share: Chromium with a video file as its camera, pages that report what went wrong, and waiting for states.
+// Shared by the browser tests: Chromium with a video file as its camera, pages that record errors, and waiting for states.
 
 import { connect, createServer } from 'node:net';
 import { readdir, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { execFile } from 'node:child_process';
 
-/** A worker of a test build takes its time. */
+/** Time limit of each step, in milliseconds; long, because workers of test builds are slow. */
 const TIMEOUT = 180_000;
 
 export const PHONE = { width: 360, height: 740 };
 export const DESKTOP = { width: 1280, height: 800 };
 
-/** Chromium. `clip` (`.mjpeg` or `.y4m`) is what its camera shows; without it a test picture without a face. */
+/** Starts Chromium. Its camera shows `clip` (`.mjpeg` or `.y4m`), or else a test picture without a face. */
 export async function launch(playwright, clip) {
   const { chromium } = await import(playwright);
   const camera = clip ? [`--use-file-for-fake-video-capture=${clip}`] : [];
@@ -21,31 +21,31 @@ export async function launch(playwright, clip) {
     executablePath: '/usr/bin/chromium',
     args: [
       '--no-sandbox', '--disable-gpu', '--use-fake-device-for-media-stream', ...camera,
-      // A name that is not this machine's own, so its pages are no secure context.
+      // A host name other than localhost, so its pages over http are not secure contexts.
       '--host-resolver-rules=MAP insecure.test 127.0.0.1',
     ],
   });
 }
 
 /**
- * A page that may use the camera unless `options.permissions` says otherwise. What the browser complains of goes to `complaints`: errors
- * of scripts, blocked loads, requests to other hosts. `expected` are HTTP statuses that belong to the test.
+ * A page that may use the camera unless `options.permissions` says otherwise. `browserErrors` collects errors of scripts,
+ * blocked loads, and requests to other hosts. `expected` lists HTTP statuses that the test provokes.
  */
-export async function openPage(browser, url, complaints, { expected = [], ...options } = {}) {
+export async function openPage(browser, url, browserErrors, { expected = [], ...options } = {}) {
   const context = await browser.newContext({ viewport: PHONE, permissions: ['camera'], locale: 'en-GB', ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(TIMEOUT);
-  // The probe for the demonstration is answered with 405.
+  // The page's probe for the demonstration gets 405.
   const statuses = [405, ...expected].map((status) => `status of ${status} `);
   page.on('console', (message) => {
     const text = message.text();
     const isExpected = statuses.some((status) => text.includes(status)) || /net::ERR_(INTERNET_DISCONNECTED|CONNECTION_|EMPTY_RESPONSE|SOCKET_)/.test(text);
-    if (message.type() === 'error' && !isExpected) complaints.push(text);
+    if (message.type() === 'error' && !isExpected) browserErrors.push(text);
   });
-  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('pageerror', (error) => browserErrors.push(String(error)));
   page.on('request', (request) => {
     const isLocal = request.url().startsWith(`${new URL(url).origin}/`) || /^(data|blob):/.test(request.url());
-    if (!isLocal) complaints.push(`request to ${request.url()}`);
+    if (!isLocal) browserErrors.push(`request to ${request.url()}`);
   });
   return page;
 }
@@ -106,10 +106,10 @@ export async function frames(video, from, to) {
   }
 }
 
-// How many bytes at the end of what it has of an upload the network keeps.
+// Number of bytes of the first upload that the proxy withholds, at the end of the part that has arrived.
 const KEPT_BYTES = 16;
 
-/** Passes connections on to a service, at an `address` of its own, until they are cut. The first upload comes only in part. */
+/** Starts a TCP proxy in front of a service, whose connections can be cut. It forwards only a part of the first upload. */
 export async function network(url) {
   const { hostname, port } = new URL(url);
   const sockets = new Set();

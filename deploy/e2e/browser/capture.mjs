@@ -10,7 +10,7 @@
 //   embedded        a session of an integrator's back end (API key `demo`), and the return; CLIP is a living person
 // Chromium plays a file again from its beginning when it ends, which is a cut, so a person's clip must be longer than the capture: 8 s
 // from the camera's start, 12 s with the button that the page offers late.
-// Prints JSON: what the page shows, `firstHint` (milliseconds from the first frame to the first hint) and `complaints` of the browser.
+// Prints JSON: what the page shows, `firstHint` (milliseconds from the first frame to the first hint) and `browserErrors` of the browser.
 import { join } from 'node:path';
 
 import { DESKTOP, begin, frames, inState, launch, network, openPage, shown } from './browser.mjs';
@@ -19,7 +19,7 @@ const [playwright, url, clip, mode, screenshots, turns] = process.argv.slice(2);
 const TYPES = { passive: 'LIVENESS_PASSIVE', video: 'LIVENESS_PASSIVE_VIDEO', active: 'LIVENESS_ACTIVE' };
 const PAGE = `${url}/web/capture/`;
 
-const complaints = [];
+const browserErrors = [];
 const browser = await launch(playwright, mode === 'active' ? undefined : clip);
 const screenshot = (page, name) => page.screenshot({ path: join(screenshots, `${name}.png`) });
 
@@ -44,7 +44,7 @@ async function finish(page, name) {
 }
 
 async function once(name, options) {
-  const page = await openPage(browser, url, complaints, options);
+  const page = await openPage(browser, url, browserErrors, options);
   await page.goto(PAGE);
   await inState(page, 'start');
   await screenshot(page, `${name}-start`);
@@ -80,7 +80,7 @@ function installCamera() {
 }
 
 async function active() {
-  const page = await openPage(browser, url, complaints);
+  const page = await openPage(browser, url, browserErrors);
   const times = JSON.parse(turns);
   let pictures;
   let challenge;
@@ -115,9 +115,9 @@ async function active() {
   return { challenge, seen, ...outcome };
 }
 
-/** What the page shows where the camera fails with an error of this name. */
+/** The problem that the page shows if `getUserMedia` rejects with an error of this name. */
 async function cameraError(name) {
-  const page = await openPage(browser, url, complaints);
+  const page = await openPage(browser, url, browserErrors);
   await page.addInitScript((error) => {
     navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', error));
   }, name);
@@ -127,7 +127,7 @@ async function cameraError(name) {
 }
 
 async function denied() {
-  const page = await openPage(browser, url, complaints, { permissions: [] });
+  const page = await openPage(browser, url, browserErrors, { permissions: [] });
   await page.goto(PAGE);
   await begin(page);
   await inState(page, 'problem');
@@ -143,14 +143,14 @@ async function denied() {
 
 async function insecure() {
   const elsewhere = url.replace('127.0.0.1', 'insecure.test');
-  const page = await openPage(browser, elsewhere, complaints);
+  const page = await openPage(browser, elsewhere, browserErrors);
   await page.goto(`${elsewhere}/web/capture/`);
   return finish(page);
 }
 
 /** The service is overloaded for two seconds. */
 async function overloaded() {
-  const page = await openPage(browser, url, complaints, { expected: [503] });
+  const page = await openPage(browser, url, browserErrors, { expected: [503] });
   await page.route('**/web/demo/sessions', (route) => {
     if (route.request().method() !== 'POST') return route.continue();
     return route.fulfill({ status: 503, headers: { 'Retry-After': '2' } });
@@ -167,7 +167,7 @@ async function overloaded() {
 /** The network is cut in mid-upload, and comes back. */
 async function lostNetwork() {
   const between = await network(url);
-  const page = await openPage(browser, between.address, complaints, { expected: [409] });
+  const page = await openPage(browser, between.address, browserErrors, { expected: [409] });
   await page.goto(`${between.address}/web/capture/`);
   await begin(page, TYPES.video);
   await between.uploadIsHalfway;
@@ -185,14 +185,14 @@ async function lostNetwork() {
 
 /** The session ends after the page has it and before the upload. */
 async function expired() {
-  const page = await openPage(browser, url, complaints, { expected: [401, 404] });
+  const page = await openPage(browser, url, browserErrors, { expected: [401, 404] });
   await page.route('**/web/demo/sessions', async (route) => {
     if (route.request().method() !== 'POST') return route.continue();
     const response = await route.fetch();
     const { sessionId } = await response.json();
     const options = { method: 'DELETE', headers: { apikey: 'demo' } };
     const deletion = await fetch(`${url}/bioserver-app/v2/bio-sessions/${sessionId}`, options);
-    if (!deletion.ok) complaints.push(`the session could not be deleted: ${deletion.status}`);
+    if (!deletion.ok) browserErrors.push(`the session could not be deleted: ${deletion.status}`);
     return route.fulfill({ response });
   });
   await page.goto(PAGE);
@@ -216,14 +216,14 @@ async function backEndSession() {
 
 async function wrongToken() {
   const { session } = await backEndSession();
-  const page = await openPage(browser, url, complaints, { expected: [401] });
+  const page = await openPage(browser, url, browserErrors, { expected: [401] });
   await page.goto(`${PAGE}?session=${session}#token=wrong`);
   return finish(page);
 }
 
 async function embedded() {
   const { session, token } = await backEndSession();
-  const page = await openPage(browser, url, complaints, { viewport: DESKTOP });
+  const page = await openPage(browser, url, browserErrors, { viewport: DESKTOP });
   const sent = [];
   page.on('request', (request) => sent.push(request.url()));
   await page.route('**/finished?*', (route) => route.fulfill({ body: 'back' }));
@@ -267,7 +267,7 @@ const RUNS = {
 
 try {
   const outcome = await RUNS[mode]();
-  console.log(JSON.stringify({ ...outcome, complaints }));
+  console.log(JSON.stringify({ ...outcome, browserErrors }));
 } finally {
   await browser.close();
 }

@@ -3,7 +3,7 @@
 // URL is the service without a slash at the end, MODE a liveness type, CLIP a recording of one person, whose frame after one second
 // is the reference. For LIVENESS_ACTIVE, TURNS is JSON with, for each direction that the person's own head turns to in the clip, three times in seconds:
 // `{"left": [from, turn, to]}`. Until `turn` the head rests, and it does so again before `to`. Prints what the page noted, as JSON, with the
-// `complaints` of the browser.
+// `browserErrors` of the browser.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -74,7 +74,7 @@ function installCamera({ pictures, first, rate }) {
 const backend = spawn(process.execPath, [new URL('original-style/backend.mjs', import.meta.url).pathname, '0', url], {
   env: { ...process.env, APIKEY }, stdio: ['ignore', 'pipe', 'inherit'],
 });
-const complaints = [];
+const browserErrors = [];
 let browser;
 try {
   const [printed] = await once(backend.stdout, 'data');
@@ -100,8 +100,8 @@ try {
   const context = await browser.newContext({ viewport: { width: 800, height: 1000 }, permissions: ['camera'] });
   const tab = await context.newPage();
   tab.setDefaultTimeout(TIMEOUT);
-  tab.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-  tab.on('pageerror', (error) => complaints.push(String(error)));
+  tab.on('console', (message) => message.type() === 'error' && browserErrors.push(message.text()));
+  tab.on('pageerror', (error) => browserErrors.push(String(error)));
   if (turn) await tab.addInitScript(installCamera, turn);
   await tab.goto(page.href);
   await tab.setInputFiles('#reference', reference);
@@ -109,9 +109,9 @@ try {
   await tab.waitForFunction(() => window.log.done || window.log.errors.length > 0);
   await tab.screenshot({ path: screenshot, fullPage: true });
   const pictureShown = await tab.evaluate(() => document.querySelector('#best-image canvas')?.width > 0);
-  // The page goes, and its client is disconnected without a complaint.
+  // Navigating away disconnects the client, which must cause no error.
   await tab.evaluate(() => window.client?.disconnect());
-  console.log(JSON.stringify({ ...await tab.evaluate(() => window.log), pictureShown, complaints }));
+  console.log(JSON.stringify({ ...await tab.evaluate(() => window.log), pictureShown, browserErrors }));
 } finally {
   await browser?.close();
   backend.kill();

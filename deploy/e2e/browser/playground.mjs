@@ -4,18 +4,18 @@
 // service must be a demonstration.
 // Prints JSON: for `match`, `verify`, `age` and `replay` the `summary`, and of each call the `call`, `status`, `request`, `answer` and
 // `curl` that the page shows; `keys` (which credentials are filled in), `copied` (the clipboard), `wrongKey`, `missing` (no picture),
-// `unreachable` (no service), `leaks` (whether a credential stands anywhere in the page's texts) and `complaints` of the browser.
+// `unreachable` (no service), `leaks` (whether a credential stands anywhere in the page's texts) and `browserErrors` of the browser.
 import { join } from 'node:path';
 
 import { DESKTOP, PHONE, inState, launch, openPage } from './browser.mjs';
 
 const [playwright, url, reference, candidate, video, clip, screenshots] = process.argv.slice(2);
-const complaints = [];
+const browserErrors = [];
 const browser = await launch(playwright, clip);
 
 try {
   const permissions = ['camera', 'clipboard-read', 'clipboard-write'];
-  const page = await openPage(browser, url, complaints, { viewport: DESKTOP, expected: [401], permissions });
+  const page = await openPage(browser, url, browserErrors, { viewport: DESKTOP, expected: [401], permissions });
   const picture = (name, file) => page.locator(`[data-picture="${name}"] input`).setInputFiles(file);
   const summary = () => page.textContent('#summary');
   const screenshot = (name) => page.screenshot({ path: join(screenshots, `playground-${name}.png`) });
@@ -76,12 +76,12 @@ try {
 
   await page.route('**/ages', (route) => route.abort());
   await page.locator('#tab-age').click();
-  complaints.push(...(await page.locator('#panel-age').isVisible() ? [] : ['the tab of ages does not open']));
-  const before = complaints.length;
+  browserErrors.push(...(await page.locator('#panel-age').isVisible() ? [] : ['the tab of ages does not open']));
+  const before = browserErrors.length;
   const unreachable = (await call('age')).summary;
   // The browser says that the request failed, as it should.
-  complaints.splice(before);
-  console.log(JSON.stringify({ keys, missing, match, copied, wrongKey, verify, age, replay, unreachable, leaks, complaints }));
+  browserErrors.splice(before);
+  console.log(JSON.stringify({ keys, missing, match, copied, wrongKey, verify, age, replay, unreachable, leaks, browserErrors }));
 } finally {
   await browser.close();
 }

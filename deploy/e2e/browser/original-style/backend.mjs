@@ -1,4 +1,4 @@
-// The back end of the page beside it, in the manner of a service provider of the original service: it holds the API key, creates sessions,
+// The back end of the page in this folder, in the style of a service provider of the original service: it holds the API key, creates sessions,
 // reads results and compares faces. No request of the page itself has a key.
 //   node backend.mjs PORT BIOSERVER_VIDEO_URL [CORE_URL [CALLBACK_URL]]
 // The key is in the environment, as APIKEY. Prints the address once it listens.

@@ -1,6 +1,6 @@
-// The script of a page in the manner of one of the original service: it knows the four globals and its own back end, and nothing else.
-// `?mode=` is LIVENESS_PASSIVE, LIVENESS_PASSIVE_VIDEO or LIVENESS_ACTIVE; with `?session=` the page takes a session that exists, of the
-// same mode. What happened is in `window.log`, for a test.
+// The script of a page in the style of the original service: it uses only the four globals and its own back end.
+// `?mode=` is LIVENESS_PASSIVE, LIVENESS_PASSIVE_VIDEO or LIVENESS_ACTIVE; with `?session=` the page uses an existing session of the
+// same mode. `window.log` records callbacks, positions and errors for a test.
 
 const VIDEO_SERVER_BASE_PATH = '/video-server';
 const BIOSERVER_VIDEO_URL = document.body.dataset.videoUrl;

@@ -67,7 +67,7 @@ fn text(path: &Path) -> &str {
 async fn run(script: &str, arguments: &[&str]) -> Value {
     let os_arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
     let seen = drive(&Path::new(SCRIPTS).join(script), &os_arguments).await;
-    assert_eq!(seen["complaints"], Value::Array(Vec::new()), "{script} {arguments:?}: {seen}");
+    assert_eq!(seen["browserErrors"], Value::Array(Vec::new()), "{script} {arguments:?}: {seen}");
     seen
 }
 

@@ -41,7 +41,7 @@ async fn a_page_of_the_original_service_runs_in_all_modes_to_its_match() {
             noted = capture(&url, mode, &clip, folder.path()).await;
         }
         assert_eq!(noted["errors"], json!([]), "{mode}: {noted}");
-        assert_eq!(noted["complaints"], json!([]), "{mode}: {noted}");
+        assert_eq!(noted["browserErrors"], json!([]), "{mode}: {noted}");
         assert_eq!(noted["result"]["livenessStatus"], "SUCCESS", "{mode}: {noted}");
         assert_eq!(noted["pictureShown"], true, "{mode}: {noted}");
         assert!(noted["matches"][0]["score"].as_f64().unwrap() > 3500.0, "{mode}: {noted}");

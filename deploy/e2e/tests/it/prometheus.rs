@@ -25,7 +25,7 @@ pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../prometheus").canonicalize().unwrap()
 }
 
-/// Runs a program of the Debian package `prometheus`. Returns what it printed.
+/// Runs promtool. Returns its output.
 pub(crate) async fn promtool(arguments: &[&str]) -> String {
     let output = Command::new("promtool").args(arguments).output().await;
     let output = output.unwrap_or_else(|error| panic!("promtool: {error}; `make test` installs it"));

@@ -121,5 +121,5 @@ async fn operations_can_be_tried_in_a_browser() {
     assert!(seen["face"]["body"]["template"].is_string(), "{seen}");
     assert!(seen["face"]["body"]["quality"].as_i64().unwrap() > 100, "{seen}");
     assert_eq!(seen["wrong"], "401", "{seen}");
-    assert_eq!(seen["complaints"], Value::Array(Vec::new()), "{seen}");
+    assert_eq!(seen["browserErrors"], Value::Array(Vec::new()), "{seen}");
 }

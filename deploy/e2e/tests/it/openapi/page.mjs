@@ -11,15 +11,15 @@ const browser = await chromium.launch({
 const page = await browser.newPage({ viewport: { width: 1200, height: 1600 } });
 
 // Requests that the browser blocked, failed requests, and requests to other hosts.
-const complaints = [];
+const browserErrors = [];
 page.on('console', (message) => {
   const expected = message.text().includes('401 (Unauthorized)');
-  if (message.type() === 'error' && !expected) complaints.push(message.text());
+  if (message.type() === 'error' && !expected) browserErrors.push(message.text());
 });
-page.on('pageerror', (error) => complaints.push(String(error)));
+page.on('pageerror', (error) => browserErrors.push(String(error)));
 page.on('request', (request) => {
   const local = request.url().startsWith(`${url}/`) || /^(data|blob):/.test(request.url());
-  if (!local) complaints.push(request.url());
+  if (!local) browserErrors.push(request.url());
 });
 
 const block = (operation) => page.locator(`.opblock[id$="-${operation}"]`);
@@ -62,7 +62,7 @@ try {
   await block('create_face').locator('input[type=file]').setInputFiles(picture);
   const face = await execute('create_face');
   await block('create_face').locator('.live-responses-table').scrollIntoViewIfNeeded();
-  console.log(JSON.stringify({ wrong, capabilities, face, complaints }));
+  console.log(JSON.stringify({ wrong, capabilities, face, browserErrors }));
 } finally {
   await page.screenshot({ path: screenshot });
   await browser.close();
