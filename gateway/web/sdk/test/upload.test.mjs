@@ -99,15 +99,15 @@ test('a page whose function throws does not make an upload look lost', async () 
   assert.equal(reported.at(-1), 'no element for 1');
 });
 
-test('an upload waits as long as the service says, and tells so', async () => {
+test('an upload waits for Retry-After, and its state says so', async () => {
   const capture = await initCapture();
   service.uploads = [{ status: 429, headers: { 'Retry-After': '7' } }, { status: 503, headers: { 'Retry-After': '3' } },
     { status: 409, headers: { 'Retry-After': '30' } }, { status: 503 }];
-  const waits = [];
-  capture.addEventListener('state', ({ detail }) => detail.state === 'waiting' && waits.push([detail.reason, detail.retryIn]));
+  const announced = [];
+  capture.addEventListener('state', ({ detail }) => detail.state === 'waiting' && announced.push([detail.reason, detail.retryIn]));
   await capture.upload(file);
   assert.deepEqual(waits, [7000, 3000, 30000, 8000]);
-  assert.deepEqual(waits, [['overloaded', 7], ['overloaded', 3], ['overloaded', 30], ['overloaded', 8]]);
+  assert.deepEqual(announced, [['overloaded', 7], ['overloaded', 3], ['overloaded', 30], ['overloaded', 8]]);
   assert.equal(new Set(service.received.map(({ digest }) => digest)).size, 1);
 });
 
