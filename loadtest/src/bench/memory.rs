@@ -14,9 +14,10 @@ const JOBS: [usize; 4] = [2_000, 8_000, 14_000, 20_000];
 /// Time without jobs before the readings. The allocator keeps free memory for a second and then returns it, whether or
 /// not there are jobs, so all that is resident afterwards is in use. No event marks the end of this.
 const SETTLING_TIME: Duration = Duration::from_secs(3);
-/// Number of readings. Background tasks allocate and free memory in between.
+/// Number of readings. Every 30 s (`usage.interval`) a gateway moves the usage records since then from Redis into its
+/// file, and needs some MiB for them for one to two seconds. Their median does not depend on that.
 const READINGS: usize = 5;
-const READING_INTERVAL: Duration = Duration::from_millis(200);
+const READING_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(sample: &Sample, callers: usize, targets: &mut TargetCheck) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
